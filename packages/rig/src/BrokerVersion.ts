@@ -107,9 +107,15 @@ export const parse = (text: string): BrokerVersion => {
       "org.slf4j:slf4j-api:1.7.36",
       "org.slf4j:slf4j-reload4j:1.7.36",
       // 0.10 and 0.11 use a package that Java 11 removed
-      "javax.xml.bind:jaxb-api:2.3.1"
+      "javax.xml.bind:jaxb-api:2.3.1",
+      // from 2.0 to 2.4 they bring a ZooKeeper client that does not connect on Java 17
+      ...(compare(numbers, [2, 0]) >= 0 && compare(numbers, [2, 5]) < 0 ? ["org.apache.zookeeper:zookeeper:3.5.9"] : [])
     ],
-    javaFlags: openedPackages.flatMap((name) => ["--add-opens", `java.base/${name}=ALL-UNNAMED`]),
+    javaFlags: [
+      ...openedPackages.flatMap((name) => ["--add-opens", `java.base/${name}=ALL-UNNAMED`]),
+      // ZooKeeper 3.4 would look for classes that the logger's maintained successor dropped
+      "-Dzookeeper.jmx.log4j.disable=true"
+    ],
     hasHostNameSettings: compare(numbers, [3, 0]) < 0
   }
 }

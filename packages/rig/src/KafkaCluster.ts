@@ -207,25 +207,51 @@ const startZookeeper = Effect.fnUntraced(function* (plan: Plan, deadline: number
   yield* untilReady("ZooKeeper", running, deadline, accepts(plan.zookeeperPort))
 })
 
-const formatStorage = (plan: Plan, place: ServerProperties.NodePlace, clusterId: string) =>
-  Program.runOrFail(plan.java, [
-    ...javaArguments(plan, brokerHeapMegabytes),
-    "kafka.tools.StorageTool",
-    "format",
-    "-t",
-    clusterId,
-    "-c",
-    settingsFile(plan, `node-${place.id}`)
-  ])
+/** 16 bytes in Kafka's base64. A first bit of 0 keeps "-" from its front, which would read as an option. */
+const randomClusterId = (): string => {
+  const bytes = randomBytes(16)
+  bytes[0]! &= 0x7f
+  return bytes.toString("base64url")
+}
 
-const prepare = Effect.fnUntraced(function* (options: Options) {
-  const version = yield* Effect.try({
-    try: () => BrokerVersion.parse(options.version ?? currentVersion),
+const formatStorage = (plan: Plan, place: ServerProperties.NodePlace, clusterId: string) =>
+  Effect.mapError(
+    Program.runOrFail(plan.java, [
+      ...javaArguments(plan, brokerHeapMegabytes),
+      "kafka.tools.StorageTool",
+      "format",
+      "-t",
+      clusterId,
+      "-c",
+      settingsFile(plan, `node-${place.id}`)
+    ]),
+    (error) => brokerError(`The storage of node ${place.id} could not be formatted: ${error.message}`)
+  )
+
+const resolve = Effect.fnUntraced(function* (version: string = currentVersion) {
+  const known = yield* Effect.try({
+    try: () => BrokerVersion.parse(version),
     catch: (error) => (error instanceof RigError ? error : brokerError(String(error)))
   })
-  const count = options.nodes ?? 1
   const java = yield* Java.executable
-  const jars = yield* Maven.classPath(...version.coordinates)
+  const jars = yield* Maven.classPath(...known.coordinates)
+  return { version: known, java, classPath: jars.join(delimiter) }
+})
+
+/**
+ * Fetches what the start of a version needs, so that `start` has nothing left to download.
+ *
+ * Fails with a `RigError`: `"Missing"` without Java or Maven, `"Maven"` when the version's jars cannot be had.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const download = (version: string = currentVersion): Effect.Effect<void, RigError> =>
+  Effect.asVoid(resolve(version))
+
+const prepare = Effect.fnUntraced(function* (options: Options) {
+  const resolved = yield* resolve(options.version)
+  const count = options.nodes ?? 1
   const workplace = yield* Workplace.make
   const ports = yield* Ports.pick(2 * count + 1)
   const places = Array.from({ length: count }, (_, index) => ({
@@ -235,9 +261,7 @@ const prepare = Effect.fnUntraced(function* (options: Options) {
     dataDirectory: join(workplace.directory, `data-${index + 1}`)
   }))
   const plan: Plan = {
-    version,
-    java,
-    classPath: jars.join(delimiter),
+    ...resolved,
     workplace,
     zookeeperPort: ports[2 * count]!,
     places,
@@ -248,7 +272,7 @@ const prepare = Effect.fnUntraced(function* (options: Options) {
       plan,
       `node-${node.id}`,
       ServerProperties.broker({
-        version,
+        version: plan.version,
         node,
         nodes: places,
         zookeeperPort: plan.zookeeperPort,
@@ -334,7 +358,7 @@ export const start = (options: Options = {}): Effect.Effect<KafkaCluster, RigErr
     const plan = yield* prepare(options)
     const deadline = yield* deadlineOf(plan)
     if (plan.version.mode === "kraft") {
-      const clusterId = randomBytes(16).toString("base64url")
+      const clusterId = randomClusterId()
       yield* Effect.forEach(plan.places, (place) => formatStorage(plan, place, clusterId), { concurrency: "unbounded" })
     } else {
       yield* startZookeeper(plan, deadline)

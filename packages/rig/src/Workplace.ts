@@ -1,6 +1,6 @@
 /**
  * A temporary directory and the processes that live in it, which end together: when the scope closes, and also when
- * this program ends in any other way, killed included, because a shell beside it waits for that.
+ * this program ends in any other way, killed included, because a shell that keeps the place waits for that.
  *
  * @since 0.1.0
  */
@@ -90,10 +90,30 @@ const spawnIn = async (
   }
 }
 
-const release = async (keeping: ChildProcess): Promise<void> => {
-  const ended = once(keeping, "exit")
+interface Open {
+  readonly directory: string
+  readonly processes: Set<Running>
+  readonly keeping: ChildProcess
+  readonly kept: Promise<unknown>
+}
+
+const open = async (): Promise<Open> => {
+  const directory = await mkdtemp(join(tmpdir(), "kafka-rig-"))
+  const keeping = spawn("sh", ["-c", keeper, "keeper", directory], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"]
+  })
+  const kept = new Promise((resolve) => keeping.once("exit", resolve))
+  await once(keeping, "spawn")
+  return { directory, processes: new Set(), keeping, kept }
+}
+
+const close = async ({ keeping, kept, processes }: Open): Promise<void> => {
+  // waited for here, so that ports are free and nothing writes any more when the scope has closed
+  for (const running of processes) running.signal("SIGKILL")
+  await Promise.all(Array.from(processes, (running) => running.ended))
   keeping.stdin?.end()
-  await ended
+  await kept
 }
 
 /**
@@ -104,25 +124,25 @@ const release = async (keeping: ChildProcess): Promise<void> => {
  */
 export const make: Effect.Effect<Workplace, RigError, Scope.Scope> = Effect.acquireRelease(
   Effect.tryPromise({
-    try: async () => {
-      const directory = await mkdtemp(join(tmpdir(), "kafka-rig-"))
-      const keeping = spawn("sh", ["-c", keeper, "keeper", directory], {
-        detached: true,
-        stdio: ["pipe", "ignore", "ignore"]
-      })
-      await once(keeping, "spawn")
-      return { directory, keeping }
-    },
+    try: open,
     catch: (error) => new RigError({ reason: "Broker", message: `No workplace for brokers: ${error}` })
   }),
-  ({ keeping }) => Effect.promise(() => release(keeping))
+  (opened) => Effect.promise(() => close(opened))
 ).pipe(
-  Effect.map(({ directory }) => ({
+  Effect.map(({ directory, processes }) => ({
     directory,
     spawn: (name, command, args) =>
-      Effect.tryPromise({
-        try: () => spawnIn(directory, name, command, args),
-        catch: (error) => new RigError({ reason: "Broker", message: `${command} cannot be run: ${error}` })
-      })
+      // not interruptible: a process that nobody knows of could not be ended
+      Effect.uninterruptible(
+        Effect.tryPromise({
+          try: async () => {
+            const running = await spawnIn(directory, name, command, args)
+            processes.add(running)
+            running.ended.then(() => processes.delete(running))
+            return running
+          },
+          catch: (error) => new RigError({ reason: "Broker", message: `${command} cannot be run: ${error}` })
+        })
+      )
   }))
 )

@@ -2,17 +2,18 @@
  * The global setup of the vitest project `brokers`: gives its tests a real Kafka, or says why there is none.
  *
  * `KAFKA_BOOTSTRAP_SERVERS` (a comma-separated list) names a cluster to use; else one node of the current version is
- * started here; where Java or Maven are missing the tests are skipped, unless `KAFKA_EFFECT_BROKERS=required`.
+ * started here; where Java, Maven or Maven Central are missing, one line says so and the tests are skipped, unless
+ * `KAFKA_EFFECT_BROKERS=required`.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { TestProject } from "vitest/node"
-import * as Java from "./Java.ts"
 import * as KafkaCluster from "./KafkaCluster.ts"
-import * as Maven from "./Maven.ts"
+import * as Kcat from "./Kcat.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -23,8 +24,15 @@ declare module "vitest" {
   }
 }
 
-const named = (process.env.KAFKA_BOOTSTRAP_SERVERS ?? "").trim()
-const areRequired = process.env.KAFKA_EFFECT_BROKERS === "required"
+type Project = Pick<TestProject, "provide">
+
+const skip = (project: Project, named: string, missing: string): void => {
+  const skipped = named === "" ? "Tests against a real Kafka" : "Tests that start a Kafka of their own"
+  const otherwise = named === "" ? " (or set KAFKA_BOOTSTRAP_SERVERS to the address of a running Kafka)" : ""
+  console.log(`${skipped} are skipped: ${missing}${otherwise}`)
+  project.provide("rigMissing", missing)
+  project.provide("bootstrapServers", named)
+}
 
 /**
  * Called by vitest before the first test file of the project; the function that it gives back is called at the end.
@@ -32,31 +40,26 @@ const areRequired = process.env.KAFKA_EFFECT_BROKERS === "required"
  * @category constructors
  * @since 0.1.0
  */
-export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
-  const missing = await Effect.runPromise(
-    Effect.match(Effect.andThen(Java.executable, Maven.executable), {
-      onFailure: (error) => error.message,
-      onSuccess: () => ""
-    })
-  )
-  if (missing !== "" && areRequired) throw new Error(`Real brokers are required here, but ${missing}`)
-  project.provide("rigMissing", missing)
-  if (named !== "" || missing !== "") {
-    if (missing !== "") {
-      const skipped = named === "" ? "Tests against a real Kafka are" : "Tests that start brokers of their own are"
-      const also = named === "" ? ", or set KAFKA_BOOTSTRAP_SERVERS to a running Kafka" : ""
-      console.log(`${skipped} skipped: ${missing}${also}`)
-    }
-    project.provide("bootstrapServers", named)
+export default async function setup(project: Project): Promise<(() => Promise<void>) | undefined> {
+  const named = (process.env.KAFKA_BOOTSTRAP_SERVERS ?? "").trim()
+  const areRequired = process.env.KAFKA_EFFECT_BROKERS === "required"
+  const scope = Scope.makeUnsafe()
+  const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
+  // a named cluster spares the start of one here, not the tests that start brokers of their own
+  const addresses =
+    named === ""
+      ? Effect.map(Scope.provide(KafkaCluster.start(), scope), (cluster) => cluster.bootstrapServers.join(","))
+      : Effect.as(KafkaCluster.download(), named)
+  const outcome = await Effect.runPromise(Effect.result(addresses))
+  if (Result.isFailure(outcome)) {
+    await close()
+    const { message, reason } = outcome.failure
+    if ((areRequired && named === "") || reason === "Broker") throw new Error(`No real Kafka for the tests: ${message}`)
+    skip(project, named, message.split("\n")[0]!)
     return undefined
   }
-  const scope = Scope.makeUnsafe()
-  const cluster = await Effect.runPromise(
-    Scope.provide(KafkaCluster.start(), scope).pipe(
-      // without this, a broker that did not become ready would outlive the failed setup
-      Effect.onError(() => Scope.close(scope, Exit.void))
-    )
-  )
-  project.provide("bootstrapServers", cluster.bootstrapServers.join(","))
-  return () => Effect.runPromise(Scope.close(scope, Exit.void))
+  if (Kcat.find() === undefined) console.log("Tests with kcat are skipped: packages/rig/bin/install-kcat.sh gets it")
+  project.provide("rigMissing", "")
+  project.provide("bootstrapServers", outcome.success)
+  return close
 }

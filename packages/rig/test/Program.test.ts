@@ -1,0 +1,40 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Program from "../src/Program.ts"
+
+describe("Program", () => {
+  it("finds executable files only", () => {
+    assert.match(Program.find("sh") ?? "", /\/sh$/)
+    assert.isUndefined(Program.find("sh", ""))
+    assert.isUndefined(Program.find("package.json", process.cwd()))
+    assert.isUndefined(Program.find("packages", process.cwd()))
+  })
+
+  it.live("hands over input and gives back both outputs as they were", () =>
+    Effect.gen(function* () {
+      const stdin = Uint8Array.from({ length: 300_000 }, (_, index) => index & 0xff)
+      const output = yield* Program.run("sh", ["-c", "cat; echo oops >&2; exit 3"], { stdin })
+      assert.strictEqual(Buffer.compare(output.stdout, stdin), 0)
+      assert.strictEqual(output.stderr, "oops\n")
+      assert.strictEqual(output.exitCode, 3)
+    })
+  )
+
+  it.live("fails with the last lines of a program that fails", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Program.runOrFail("sh", ["-c", "seq 100; exit 3"]))
+      assert.strictEqual(error.reason, "Tool")
+      assert.match(error.message, /^sh ended with 3\n81\n/)
+      const unknown = yield* Effect.flip(Program.run("/no/such/program", []))
+      assert.match(unknown.message, /cannot be run/)
+    })
+  )
+
+  it.live("kills the program when it is interrupted", () =>
+    Effect.gen(function* () {
+      const began = Date.now()
+      yield* Effect.flip(Effect.timeout(Program.run("sleep", ["30"]), "100 millis"))
+      assert.isBelow(Date.now() - began, 5000)
+    })
+  )
+})
