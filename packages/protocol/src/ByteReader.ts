@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import type { WireErrorReason } from "./WireError.ts"
+import { WireError, type WireErrorReason } from "./WireError.ts"
 
 /**
  * Why reading or writing stopped, before the message and the field around it are known.
@@ -22,19 +22,28 @@ export class ByteError {
   readonly reason: WireErrorReason
   readonly detail: string
   readonly offset: number
+  /** The error of another library underneath. */
+  readonly cause: unknown
   /** Path of the field, completed by each structure on the way out. */
   field = ""
 
-  constructor(reason: WireErrorReason, detail: string, offset: number) {
+  constructor(reason: WireErrorReason, detail: string, offset: number, cause?: unknown) {
     this.reason = reason
     this.detail = detail
     this.offset = offset
+    this.cause = cause
   }
 
   /** Puts the name of an enclosing field, or the `[index]` of an array, in front of the path. */
   within(name: string): this {
     this.field = this.field === "" ? name : this.field.startsWith("[") ? name + this.field : `${name}.${this.field}`
     return this
+  }
+
+  /** The error that users meet, with the message or structure that was being read or written. */
+  toWireError(name: string, version: number): WireError {
+    const { cause, detail, field, offset, reason } = this
+    return new WireError({ reason, name, version, field, offset, detail, ...(cause === undefined ? {} : { cause }) })
   }
 }
 

@@ -141,11 +141,8 @@ const compileMessage = <A>(message: Wire.Message<A>, version: number): WireCodec
   }
   const context = { version, flexible: Wire.hasVersion(facts.flexible, version) }
   const body = compileStruct(message.ast, context)
-  const failed = (error: unknown): unknown => {
-    if (!(error instanceof ByteError)) return error
-    const { reason, field, offset, detail } = error
-    return new WireError({ reason, name: messageName, version, field, offset, detail })
-  }
+  const failed = (error: unknown): unknown =>
+    error instanceof ByteError ? error.toWireError(messageName, version) : error
   const encodeInto = (writer: ByteWriter, value: Wire.Input<A>): void => {
     try {
       body.write(writer, value)

@@ -1,0 +1,74 @@
+/**
+ * Record batches without a socket: 1,000 records of 100 bytes with 10-byte keys, written into a batch and read back, CRC
+ * included. A component suite, for finding hot spots.
+ */
+import assert from "node:assert/strict"
+import type { CompressionType } from "@kafka-effect/protocol/Compression"
+import type { Record } from "@kafka-effect/protocol/Record"
+import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
+import * as Records from "@kafka-effect/protocol/Records"
+import { Bench } from "tinybench"
+
+/** Records per batch: multiply operations per second with it. */
+export const recordsPerBatch = 1000
+
+const types: ReadonlyArray<CompressionType> = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+const keys = Array.from({ length: recordsPerBatch }, (_, index) => Buffer.from(String(index).padStart(10, "0")))
+// Text of which about half is noise: neither as dense as zeros nor as random bytes.
+const values = Array.from({ length: recordsPerBatch }, (_, index) => {
+  const noise = Array.from({ length: 50 }, (_, place) =>
+    String.fromCharCode(97 + ((index * 7919 + place * 104729) % 23))
+  )
+  return Buffer.from(`order ${index} `.padEnd(50, ".") + noise.join(""))
+})
+
+const build = () => {
+  const builder = new RecordBatchBuilder(160 * 1024)
+  for (let index = 0; index < recordsPerBatch; index++) builder.append(1_700_000_000_000, keys[index], values[index])
+  return builder
+}
+
+const read = async (bytes: Uint8Array): Promise<ReadonlyArray<Record>> =>
+  Records.decode(Records.split(bytes).batches[0])
+
+/** Adds the tasks; each codec is checked before it is timed. */
+export const suite = async (): Promise<Bench> => {
+  const bench = new Bench({ time: 1000, warmupTime: 250 })
+  for (const compression of types) {
+    const bytes = new Uint8Array(await build().build({ compression }))
+    const records = await read(bytes)
+    assert.equal(records.length, recordsPerBatch)
+    for (let index = 0; index < recordsPerBatch; index++) {
+      assert.deepEqual([...records[index].key!], [...keys[index]])
+      assert.deepEqual([...records[index].value!], [...values[index]])
+    }
+    if (compression === "none") {
+      bench.add("encode none", () => {
+        build().build()
+      })
+      bench.add("decode none", () => {
+        Records.decode(Records.split(bytes).batches[0])
+      })
+    } else {
+      bench.add(`encode ${compression}`, async () => {
+        await build().build({ compression })
+      })
+      bench.add(`decode ${compression}`, async () => {
+        await read(bytes)
+      })
+    }
+  }
+  await bench.run()
+  return bench
+}
+
+if (import.meta.main) {
+  const bench = await suite()
+  console.table(
+    bench.tasks.map((task) => ({
+      task: task.name,
+      "million records/s": recordsPerBatch / task.result!.latency.p50 / 1000
+    }))
+  )
+}

@@ -1,0 +1,222 @@
+/**
+ * The compression codecs of record batches behind one small interface.
+ *
+ * Small inputs are worked on at once; large ones on Node's thread pool, so that heartbeats are not held up: a codec then
+ * gives a Promise. Decompression is bounded: a codec never gives, nor allocates, more than the limit it was called with.
+ * Codecs can be replaced or added with `register`, those written for KafkaJS through `fromKafkaJs`.
+ *
+ * Failures are thrown as `ByteError` (or reject the Promise); the record formats complete them to a `WireError`.
+ *
+ * @since 0.1.0
+ */
+import * as zlib from "node:zlib"
+import { ByteError } from "./ByteReader.ts"
+import * as Lz4 from "./Lz4.ts"
+import { asyncBytes, type MaybePromise } from "./MaybePromise.ts"
+import * as Snappy from "./Snappy.ts"
+
+/**
+ * The codecs that Kafka knows, by the names of its `compression.type` setting.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CompressionType = "none" | "gzip" | "snappy" | "lz4" | "zstd"
+
+/**
+ * How bytes are compressed and restored.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Codec {
+  readonly compress: (bytes: Uint8Array, options: CodecOptions) => MaybePromise<Uint8Array>
+  /** Restores at most `limit` bytes; more is a `ByteError` of reason `TooLarge`, damage one of reason `Decompression`. */
+  readonly decompress: (bytes: Uint8Array, limit: number, options: CodecOptions) => MaybePromise<Uint8Array>
+}
+
+/**
+ * What a codec may need to know about the batch around the bytes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CodecOptions {
+  /** The magic byte of the record format: lz4 frames of magic 0 carry a header checksum that others call wrong. */
+  readonly magic: number
+}
+
+/** The names by the number in a batch's attributes. */
+const types: ReadonlyArray<CompressionType> = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+/**
+ * The number of a codec in the attributes of a batch.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const idOf = (type: CompressionType): number => types.indexOf(type)
+
+/**
+ * The codec with this number. Throws `ByteError` (`UnknownCompression`).
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const typeOf = (id: number): CompressionType => {
+  const type = types[id]
+  if (type === undefined) throw new ByteError("UnknownCompression", `there is no compression codec ${id}`, -1)
+  return type
+}
+
+const damaged = (type: string, limit: number, cause: unknown): ByteError => {
+  if (cause instanceof ByteError) return cause
+  // Node's error for more output than `maxOutputLength`.
+  if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") return tooLarge(limit)
+  return new ByteError("Decompression", `the ${type} data is damaged: ${messageOf(cause)}`, -1, cause)
+}
+
+const tooLarge = (limit: number): ByteError =>
+  new ByteError("TooLarge", `the batch decompresses to more than the limit of ${limit} bytes`, -1)
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+type Callback = (error: Error | null, result: Buffer) => void
+
+/** A codec of node:zlib. */
+const zlibCodec = (
+  name: CompressionType,
+  functions: {
+    readonly compressSync: (bytes: Uint8Array) => Buffer
+    readonly compress: (bytes: Uint8Array, callback: Callback) => void
+    readonly decompressSync: (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Buffer
+    readonly decompress: (bytes: Uint8Array, options: { readonly maxOutputLength: number }, callback: Callback) => void
+  }
+): Codec => ({
+  compress: (bytes) => {
+    if (bytes.length < asyncBytes) return functions.compressSync(bytes)
+    return new Promise((resolve, reject) => {
+      functions.compress(bytes, (error, result) => (error === null ? resolve(result) : reject(error)))
+    })
+  },
+  decompress: (bytes, limit) => {
+    // zlib refuses 0 as a limit.
+    const options = { maxOutputLength: Math.max(limit, 1) }
+    if (bytes.length < asyncBytes) {
+      try {
+        return functions.decompressSync(bytes, options)
+      } catch (error) {
+        throw damaged(name, limit, error)
+      }
+    }
+    return new Promise((resolve, reject) => {
+      functions.decompress(bytes, options, (error, result) =>
+        error === null ? resolve(result) : reject(damaged(name, limit, error))
+      )
+    })
+  }
+})
+
+const codecs = new Map<CompressionType, Codec>([
+  ["none", { compress: (bytes) => bytes, decompress: (bytes) => bytes }],
+  [
+    "gzip",
+    zlibCodec("gzip", {
+      compressSync: zlib.gzipSync,
+      compress: zlib.gzip,
+      decompressSync: zlib.gunzipSync,
+      decompress: zlib.gunzip
+    })
+  ],
+  ["snappy", { compress: (bytes) => Snappy.compress(bytes), decompress: Snappy.decompress }],
+  [
+    "lz4",
+    {
+      compress: (bytes, { magic }) => Lz4.compress(bytes, { wrongChecksum: magic === 0 }),
+      decompress: (bytes, limit, { magic }) => Lz4.decompress(bytes, limit, { anyChecksum: magic === 0 })
+    }
+  ],
+  [
+    "zstd",
+    zlibCodec("zstd", {
+      compressSync: zlib.zstdCompressSync,
+      compress: zlib.zstdCompress,
+      decompressSync: zlib.zstdDecompressSync,
+      decompress: zlib.zstdDecompress
+    })
+  ]
+])
+
+/**
+ * Puts a codec in the place of the one that is there, for the whole process.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const register = (type: CompressionType, codec: Codec): void => {
+  codecs.set(type, codec)
+}
+
+/**
+ * Compresses with the registered codec.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const compress = (type: CompressionType, bytes: Uint8Array, options: CodecOptions): MaybePromise<Uint8Array> =>
+  codecs.get(type)!.compress(bytes, options)
+
+/**
+ * Decompresses with the registered codec, to at most `limit` bytes. Throws or rejects with `ByteError`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decompress = (
+  type: CompressionType,
+  bytes: Uint8Array,
+  limit: number,
+  options: CodecOptions
+): MaybePromise<Uint8Array> => {
+  const codec = codecs.get(type)!
+  const check = (result: Uint8Array): Uint8Array => {
+    if (result.length > limit) throw tooLarge(limit)
+    return result
+  }
+  try {
+    const result = codec.decompress(bytes, limit, options)
+    if (!(result instanceof Promise)) return check(result)
+    return result.then(check).catch((error) => {
+      throw damaged(type, limit, error)
+    })
+  } catch (error) {
+    throw damaged(type, limit, error)
+  }
+}
+
+/**
+ * What a codec for KafkaJS is: a function that gives an object with two asynchronous functions on Buffers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type KafkaJsCodec = () => {
+  readonly compress: (encoder: { readonly buffer: Buffer }) => Promise<Buffer>
+  readonly decompress: (buffer: Buffer) => Promise<Buffer>
+}
+
+/**
+ * Makes a codec out of one that was written for KafkaJS. Such codecs know no limit: a bomb is found only after they have
+ * restored it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromKafkaJs = (kafkaJs: KafkaJsCodec): Codec => {
+  const codec = kafkaJs()
+  const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return {
+    compress: (bytes) => codec.compress({ buffer: asBuffer(bytes) }),
+    decompress: (bytes) => codec.decompress(asBuffer(bytes))
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Writing of record batches v2: each record goes into one slab as it comes; compression, producer id and sequence are
+ * decided when the batch is built. See `RecordBatch` for the format and for reading.
+ *
+ * @since 0.1.0
+ */
+import { crc32c } from "@node-rs/crc32"
+import * as Compression from "./Compression.ts"
+import * as MaybePromise from "./MaybePromise.ts"
+import { type Headers, noHeaders } from "./Record.ts"
+import {
+  appendTimeFlag,
+  at,
+  controlFlag,
+  headerBytes,
+  magic,
+  transactionalFlag,
+  uncountedBytes
+} from "./RecordBatchLayout.ts"
+import { WireError } from "./WireError.ts"
+
+/**
+ * What is decided about a batch when it is built.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BuildOptions {
+  /** Defaults to none. */
+  readonly compression?: Compression.CompressionType | undefined
+  /** Offset of the first record. Defaults to 0: the broker sets it. */
+  readonly baseOffset?: bigint | undefined
+  /** Defaults to -1: the broker sets it. */
+  readonly partitionLeaderEpoch?: number | undefined
+  /** Defaults to -1: not idempotent. */
+  readonly producerId?: bigint | undefined
+  /** Defaults to -1. */
+  readonly producerEpoch?: number | undefined
+  /** Defaults to -1. */
+  readonly baseSequence?: number | undefined
+  /** Defaults to false. */
+  readonly isTransactional?: boolean | undefined
+  /** Defaults to false. */
+  readonly isControl?: boolean | undefined
+  /** The one time of all records, as a broker sets it; by default each record keeps its own. */
+  readonly appendTime?: number | undefined
+}
+
+const encoder = new TextEncoder()
+
+const sizeOfVarint = (value: number): number => {
+  const bits = ((value << 1) ^ (value >> 31)) >>> 0
+  return bits < 0x80 ? 1 : bits < 0x4000 ? 2 : bits < 0x200000 ? 3 : bits < 0x10000000 ? 4 : 5
+}
+
+const zigZagLong = (value: number): bigint => {
+  const long = BigInt(value)
+  return BigInt.asUintN(64, (long << 1n) ^ (long >> 63n))
+}
+
+const isSmall = (value: number): boolean => value >= -0x40000000 && value < 0x40000000
+
+const sizeOfVarlong = (value: number): number => {
+  if (isSmall(value)) return sizeOfVarint(value)
+  let size = 1
+  for (let bits = zigZagLong(value); bits >= 0x80n; bits >>= 7n) size++
+  return size
+}
+
+/** Writes a zigzag varint and gives the place behind it. */
+const writeVarint = (slab: Uint8Array, start: number, value: number): number => {
+  let position = start
+  let bits = ((value << 1) ^ (value >> 31)) >>> 0
+  while (bits >= 0x80) {
+    slab[position++] = (bits & 0x7f) | 0x80
+    bits >>>= 7
+  }
+  slab[position++] = bits
+  return position
+}
+
+const writeVarlong = (slab: Uint8Array, start: number, value: number): number => {
+  if (isSmall(value)) return writeVarint(slab, start, value)
+  let position = start
+  let bits = zigZagLong(value)
+  while (bits >= 0x80n) {
+    slab[position++] = Number(bits & 0x7fn) | 0x80
+    bits >>= 7n
+  }
+  slab[position++] = Number(bits)
+  return position
+}
+
+/** Below this length a loop beats the call of `set`. */
+const shortCopy = 24
+
+const copy = (slab: Uint8Array, position: number, bytes: Uint8Array): number => {
+  const length = bytes.length
+  if (length <= shortCopy) for (let index = 0; index < length; index++) slab[position + index] = bytes[index]
+  else slab.set(bytes, position)
+  return position + length
+}
+
+type EncodedHeaders = ReadonlyArray<readonly [key: Uint8Array, value: Uint8Array | null]>
+
+/**
+ * Writes records into one slab as they come; the batch around them is made by `build`, as often as wanted.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export class RecordBatchBuilder {
+  /** Number of records. */
+  count = 0
+  /** The largest timestamp so far; -1 without records. */
+  maxTimestamp = -1
+  private slab: Uint8Array
+  private position = headerBytes
+  private baseTimestamp = 0
+  private lastOffsetDelta = -1
+
+  /** `capacity`: bytes to begin with, the header included; the slab grows as it must. */
+  constructor(capacity = 1024) {
+    this.slab = new Uint8Array(Math.max(capacity, headerBytes))
+  }
+
+  /** Bytes of the batch as it would be built without compression. */
+  get sizeInBytes(): number {
+    return this.position
+  }
+
+  /**
+   * An upper bound of the bytes that a record adds, however far its offset and its timestamp are from the first.
+   */
+  static maximumRecordBytes(key: Uint8Array | null, value: Uint8Array | null, headers: Headers): number {
+    // Two varints of 5 bytes and one of 10, the attributes, and the lengths of key, value and headers.
+    let size = 36 + (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
+    for (const [name, content] of headers) size += 10 + name.length * 3 + (content === null ? 0 : content.length)
+    return size
+  }
+
+  /**
+   * Writes one record behind the others. `timestamp` in milliseconds; `offsetDelta` is its distance from the first
+   * record's offset, by default without gaps.
+   */
+  append(
+    timestamp: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: Headers = noHeaders,
+    offsetDelta = this.lastOffsetDelta + 1
+  ): void {
+    if (this.count === 0) {
+      this.baseTimestamp = timestamp
+      this.maxTimestamp = timestamp
+    } else if (timestamp > this.maxTimestamp) this.maxTimestamp = timestamp
+    const timestampDelta = timestamp - this.baseTimestamp
+    const keyLength = key === null ? -1 : key.length
+    const valueLength = value === null ? -1 : value.length
+    const encoded = headers.length === 0 ? undefined : encodeHeaders(headers)
+    let size = 1 + sizeOfVarlong(timestampDelta) + sizeOfVarint(offsetDelta)
+    size += sizeOfVarint(keyLength) + Math.max(keyLength, 0)
+    size += sizeOfVarint(valueLength) + Math.max(valueLength, 0)
+    size += encoded === undefined ? 1 : sizeOfHeaders(encoded)
+    this.reserve(size + 5)
+    const slab = this.slab
+    let position = writeVarint(slab, this.position, size)
+    slab[position++] = 0
+    position = writeVarlong(slab, position, timestampDelta)
+    position = writeVarint(slab, position, offsetDelta)
+    position = writeVarint(slab, position, keyLength)
+    if (key !== null) position = copy(slab, position, key)
+    position = writeVarint(slab, position, valueLength)
+    if (value !== null) position = copy(slab, position, value)
+    if (encoded === undefined) slab[position++] = 0
+    else position = writeHeaders(slab, position, encoded)
+    this.position = position
+    this.lastOffsetDelta = offsetDelta
+    this.count++
+  }
+
+  /**
+   * The batch. Without compression it is a view of the slab, good until the next `append` or `build`; large batches are
+   * compressed on the thread pool and give a Promise.
+   */
+  build(options: BuildOptions = {}): MaybePromise.MaybePromise<Uint8Array> {
+    const compression = options.compression ?? "none"
+    if (compression === "none") return this.complete(this.slab, this.position, options)
+    const payload = this.slab.subarray(headerBytes, this.position)
+    return MaybePromise.map(Compression.compress(compression, payload, { magic }), (compressed) => {
+      const batch = new Uint8Array(headerBytes + compressed.length)
+      batch.set(compressed, headerBytes)
+      return this.complete(batch, batch.length, options)
+    })
+  }
+
+  private complete(slab: Uint8Array, size: number, options: BuildOptions): Uint8Array {
+    const view = new DataView(slab.buffer, slab.byteOffset, size)
+    const { appendTime } = options
+    const attributes =
+      Compression.idOf(options.compression ?? "none") |
+      (appendTime === undefined ? 0 : appendTimeFlag) |
+      (options.isTransactional === true ? transactionalFlag : 0) |
+      (options.isControl === true ? controlFlag : 0)
+    view.setBigInt64(0, options.baseOffset ?? 0n)
+    view.setInt32(at.batchLength, size - uncountedBytes)
+    view.setInt32(at.partitionLeaderEpoch, options.partitionLeaderEpoch ?? -1)
+    view.setInt8(at.magic, magic)
+    view.setInt16(at.attributes, attributes)
+    view.setInt32(at.lastOffsetDelta, this.lastOffsetDelta)
+    view.setBigInt64(at.baseTimestamp, BigInt(this.baseTimestamp))
+    view.setBigInt64(at.maxTimestamp, BigInt(appendTime ?? this.maxTimestamp))
+    view.setBigInt64(at.producerId, options.producerId ?? -1n)
+    view.setInt16(at.producerEpoch, options.producerEpoch ?? -1)
+    view.setInt32(at.baseSequence, options.baseSequence ?? -1)
+    view.setInt32(at.recordCount, this.count)
+    const checked = new Uint8Array(slab.buffer, slab.byteOffset + at.attributes, size - at.attributes)
+    view.setUint32(at.crc, crc32c(checked))
+    return new Uint8Array(slab.buffer, slab.byteOffset, size)
+  }
+
+  private reserve(size: number): void {
+    const wanted = this.position + size
+    if (wanted <= this.slab.length) return
+    const grown = new Uint8Array(Math.max(wanted, this.slab.length * 2))
+    grown.set(this.slab.subarray(0, this.position))
+    this.slab = grown
+  }
+}
+
+const encodeHeaders = (headers: Headers): EncodedHeaders =>
+  headers.map(([key, value], index) => {
+    if (key.isWellFormed()) return [encoder.encode(key), value]
+    const detail = "the key holds half of a surrogate pair"
+    throw new WireError({
+      reason: "InvalidUtf8",
+      name: "RecordBatch",
+      version: magic,
+      field: `headers[${index}].key`,
+      offset: -1,
+      detail
+    })
+  })
+
+const sizeOfHeaders = (headers: EncodedHeaders): number => {
+  let size = sizeOfVarint(headers.length)
+  for (const [key, value] of headers) {
+    size += sizeOfVarint(key.length) + key.length
+    size += value === null ? 1 : sizeOfVarint(value.length) + value.length
+  }
+  return size
+}
+
+const writeHeaders = (slab: Uint8Array, start: number, headers: EncodedHeaders): number => {
+  let position = writeVarint(slab, start, headers.length)
+  for (const [key, value] of headers) {
+    position = copy(slab, writeVarint(slab, position, key.length), key)
+    position = writeVarint(slab, position, value === null ? -1 : value.length)
+    if (value !== null) position = copy(slab, position, value)
+  }
+  return position
+}
