@@ -158,13 +158,22 @@ export const register = (type: CompressionType, codec: Codec): void => {
 }
 
 /**
+ * The codec that is registered.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+// Every type has one from the beginning, and none is ever taken away.
+export const codecOf = (type: CompressionType): Codec => codecs.get(type)!
+
+/**
  * Compresses with the registered codec.
  *
  * @category encoding
  * @since 0.1.0
  */
 export const compress = (type: CompressionType, bytes: Uint8Array, options: CodecOptions): MaybePromise<Uint8Array> =>
-  codecs.get(type)!.compress(bytes, options)
+  codecOf(type).compress(bytes, options)
 
 /**
  * Decompresses with the registered codec, to at most `limit` bytes. Throws or rejects with `ByteError`.
@@ -178,7 +187,7 @@ export const decompress = (
   limit: number,
   options: CodecOptions
 ): MaybePromise<Uint8Array> => {
-  const codec = codecs.get(type)!
+  const codec = codecOf(type)
   const check = (result: Uint8Array): Uint8Array => {
     if (result.length > limit) throw tooLarge(limit)
     return result
