@@ -10,6 +10,7 @@
 import { type AnyApi, type Api, requestHeaderVersion } from "@kafka-effect/protocol/Api"
 import { ByteReader } from "@kafka-effect/protocol/ByteReader"
 import type { ByteWriter } from "@kafka-effect/protocol/ByteWriter"
+import { codes } from "@kafka-effect/protocol/ErrorCode"
 import * as ApiVersionsApi from "@kafka-effect/protocol/messages/ApiVersions"
 import { ListGroups } from "@kafka-effect/protocol/messages/ListGroups"
 import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
@@ -46,8 +47,6 @@ export const writeHeader = (
     clientId
   })
 
-const unsupportedVersion = 35
-
 // A broker that is merely slow answers in turn later: then the second question was one too many, and no more.
 const silence = 1000
 
@@ -65,7 +64,7 @@ const apiVersionsAt = (version: number, options: Options): Exchange<ApiVersionsA
   read: (reader) => {
     // The answer to a version that the broker lacks has the shape of version 0.
     const errorCode = new ByteReader(reader.bytes, reader.offset).readInt16()
-    const shape = errorCode === unsupportedVersion ? 0 : version
+    const shape = errorCode === codes.UNSUPPORTED_VERSION ? 0 : version
     return WireCodec.of(ApiVersionsApi.ApiVersionsResponse, shape).decodeFrom(reader)
   },
   throttle: (response) => (ApiVersions.isThrottledByClient(18, version) ? response.throttleTimeMs : 0)
@@ -84,7 +83,7 @@ const negotiateAt = (
 ): Effect.Effect<ApiVersions.ApiVersions, KafkaError> =>
   Effect.flatMap(channel.exchange(apiVersionsAt(version, options)), (response) => {
     if (response.errorCode === 0) return Effect.succeed(ApiVersions.fromResponse(response))
-    if (response.errorCode === unsupportedVersion && version > 0) {
+    if (response.errorCode === codes.UNSUPPORTED_VERSION && version > 0) {
       return negotiateAt(channel, lowerVersion(version, response), options)
     }
     const { broker, nodeId } = options

@@ -29,6 +29,7 @@ import {
   RequestTimeout
 } from "../KafkaError.ts"
 import { type ByteSocket, describeSocketError } from "../Transport.ts"
+import * as Backoff from "./Backoff.ts"
 import * as FrameSplitter from "./FrameSplitter.ts"
 import { RequestPipeline } from "./RequestPipeline.ts"
 
@@ -98,8 +99,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const pipeline = new RequestPipeline<Pending>(options.maxInFlight)
   const ended = Deferred.makeUnsafe<KafkaError>()
   const broker = { nodeId: options.nodeId, broker: options.broker }
-  const nanosPerMilli = BigInt(1_000_000)
-  const now = (): number => Number(clock.monotonicTimeNanosUnsafe() / nanosPerMilli)
+  const now = (): number => Backoff.monotonicMillis(clock)
 
   let dead: KafkaError | undefined
   let isRetired = false
