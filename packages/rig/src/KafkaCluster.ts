@@ -285,11 +285,11 @@ const prepare = Effect.fnUntraced(function* (options: Options) {
   return plan
 })
 
-/** One node's process now, and since when there is none. */
+/** One node's process now, and when it was last killed, in milliseconds. */
 interface NodeState {
   readonly place: ServerProperties.NodePlace
   running: Workplace.Running
-  endedAt: number
+  killedAt: number
 }
 
 const operations = (plan: Plan, states: ReadonlyArray<NodeState>) => {
@@ -304,30 +304,27 @@ const operations = (plan: Plan, states: ReadonlyArray<NodeState>) => {
     withNode(id, (state) =>
       state.running.hasEnded() ? Effect.fail(brokerError(`Node ${id} is not running`)) : Effect.asVoid(use(state))
     )
-  const end = (state: NodeState): Effect.Effect<void> =>
-    Effect.gen(function* () {
-      yield* Effect.promise(() => state.running.ended)
-      state.endedAt = yield* Clock.currentTimeMillis
-    })
+  const ended = (state: NodeState): Effect.Effect<string> => Effect.promise(() => state.running.ended)
   const kill = (state: NodeState): Effect.Effect<void> =>
-    Effect.suspend(() => {
+    Effect.gen(function* () {
       state.running.signal("SIGKILL")
-      return end(state)
+      yield* ended(state)
+      state.killedAt = yield* Clock.currentTimeMillis
     })
   const stop = (state: NodeState): Effect.Effect<void> =>
     Effect.suspend(() => {
       state.running.signal("SIGTERM")
       // a paused process would sleep through the request
       state.running.signal("SIGCONT")
-      return Effect.timeoutOrElse(end(state), { duration: orderlyStop, orElse: () => kill(state) })
+      return Effect.timeoutOrElse(Effect.asVoid(ended(state)), { duration: orderlyStop, orElse: () => kill(state) })
     })
   const start = Effect.fnUntraced(function* (state: NodeState) {
     if (!state.running.hasEnded()) return yield* brokerError(`Node ${state.place.id} is running already`)
-    yield* Effect.promise(() => state.running.ended)
+    yield* ended(state)
     if (plan.version.mode === "zookeeper") {
       // until ZooKeeper has forgotten the killed broker, it refuses another of the same id
       const now = yield* Clock.currentTimeMillis
-      yield* Effect.sleep(Math.max(0, state.endedAt + ServerProperties.zookeeperSessionTimeout + 1000 - now))
+      yield* Effect.sleep(Math.max(0, state.killedAt + ServerProperties.zookeeperSessionTimeout + 1000 - now))
     }
     state.running = yield* startBroker(plan, state.place, yield* deadlineOf(plan))
   })
@@ -366,7 +363,7 @@ export const start = (options: Options = {}): Effect.Effect<KafkaCluster, RigErr
     const states = yield* Effect.forEach(
       plan.places,
       (place) =>
-        Effect.map(startBroker(plan, place, deadline), (running): NodeState => ({ place, running, endedAt: 0 })),
+        Effect.map(startBroker(plan, place, deadline), (running): NodeState => ({ place, running, killedAt: 0 })),
       { concurrency: "unbounded" }
     )
     return {
