@@ -18,6 +18,8 @@ import * as Cluster from "./Cluster.ts"
 import * as Settings from "./internal/Settings.ts"
 import { KafkaError } from "./KafkaError.ts"
 
+export { topic } from "./Topic.ts"
+
 /**
  * How the client reaches a cluster and talks to it. Names and defaults are those of Kafka's Java client, unless a
  * comment says otherwise.
