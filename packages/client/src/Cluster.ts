@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClusterMetadata from "./ClusterMetadata.ts"
 import type * as Connection from "./Connection.ts"
+import * as Backoff from "./internal/Backoff.ts"
 import { brokerError } from "./internal/BrokerErrors.ts"
 import * as ConnectionPool from "./internal/ConnectionPool.ts"
 import * as Contact from "./internal/Contact.ts"
@@ -150,7 +151,12 @@ export const make = Effect.fnUntraced(function* (
     Effect.forever,
     Effect.forkScoped
   )
-  yield* refresher.ask({ tracked: true, isUrgent: true })
+  // A broker that has just started answers before it knows of any broker; who cannot be reached is not waited for.
+  yield* Backoff.retryUntil(refresher.ask({ tracked: true, isUrgent: true }), {
+    ...settings,
+    timeout: settings.requestTimeout,
+    while: ({ isRetriable, reason }) => isRetriable && reason._tag === "BrokerError"
+  })
   const { ask } = refresher
   return {
     settings,

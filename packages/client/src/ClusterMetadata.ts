@@ -130,7 +130,7 @@ const mergePartitions = (
   found: ReadonlyArray<MetadataResponsePartition>
 ): ReadonlyArray<Partition> => {
   const byNumber = new Map<number, MetadataResponsePartition>()
-  for (const partition of found) byNumber.set(partition.partitionIndex, partition)
+  for (const partition of found) if (partition.partitionIndex >= 0) byNumber.set(partition.partitionIndex, partition)
   return Array.from({ length: byNumber.size }, (_, number) => {
     const partition = byNumber.get(number)
     const before = known[number]
@@ -191,11 +191,14 @@ export const merge = (
   return {
     clusterId: response.clusterId ?? self.clusterId,
     controllerId: response.controllerId,
-    brokers: new Map(response.brokers.map(({ host, nodeId, port, rack }) => [nodeId, { nodeId, host, port, rack }])),
+    brokers: response.brokers.length === 0 ? self.brokers : brokersOf(response),
     topics,
     topicNames: namesById(topics)
   }
 }
+
+const brokersOf = ({ brokers }: MetadataResponse): ReadonlyMap<number, Broker> =>
+  new Map(brokers.map(({ host, nodeId, port, rack }) => [nodeId, { nodeId, host, port, rack }]))
 
 const countUnknown = (before: number, errorCode: number): number =>
   errorCode === codes.UNKNOWN_TOPIC_OR_PARTITION ? before + 1 : errorCode === 0 ? 0 : before

@@ -29,6 +29,10 @@ export const clientClosed = (): KafkaError => {
 }
 
 /** @internal */
+export const isClientClosed = ({ reason }: KafkaError): boolean =>
+  reason._tag === "ConnectionLost" && reason.closedBy === "client"
+
+/** @internal */
 export const make: Effect.Effect<Background, never, Scope.Scope> = Effect.gen(function* () {
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()

@@ -26,14 +26,21 @@ const nanosPerMilli = BigInt(1_000_000)
  */
 export const retryUntil = <A, R>(
   effect: Effect.Effect<A, KafkaError, R>,
-  options: { readonly retryBackoff: number; readonly retryBackoffMax: number; readonly timeout: number }
+  options: {
+    readonly retryBackoff: number
+    readonly retryBackoffMax: number
+    readonly timeout: number
+    /** Which errors to try again after. Defaults to those that are retriable. */
+    readonly while?: ((error: KafkaError) => boolean) | undefined
+  }
 ): Effect.Effect<A, KafkaError, R> =>
   Effect.flatMap(Clock.Clock, (clock) => {
     const deadline = monotonicMillis(clock) + options.timeout
+    const goesOn = options.while ?? ((error) => error.isRetriable)
     const attempt = (failures: number): Effect.Effect<A, KafkaError, R> =>
       Effect.catch(effect, (error) =>
         Effect.flatMap(delay(options.retryBackoff, options.retryBackoffMax, failures + 1), (wait) =>
-          error.isRetriable && monotonicMillis(clock) + wait < deadline
+          goesOn(error) && monotonicMillis(clock) + wait < deadline
             ? Effect.andThen(Effect.sleep(wait), attempt(failures + 1))
             : Effect.fail(error)
         )

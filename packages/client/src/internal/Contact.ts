@@ -11,14 +11,16 @@ import type { ClusterMetadata } from "../ClusterMetadata.ts"
 import * as Connection from "../Connection.ts"
 import { KafkaError, Unreachable } from "../KafkaError.ts"
 import * as Transport from "../Transport.ts"
+import { isClientClosed } from "./Background.ts"
 import type { ConnectionPool, Node } from "./ConnectionPool.ts"
 import type { Settings } from "./Settings.ts"
 
 /** @internal */
 export interface Contact {
   /**
-   * Runs `ask` with one connection after the other, until it succeeds or `goOn` says that its failure is final. Fails
-   * with `Unreachable`, naming every server and why, when none is left.
+   * Runs `ask` with one connection after the other, until it succeeds or `goOn` says that its failure is final. When
+   * none is left, fails with the last error that a broker answered, or else with `Unreachable`, naming every server and
+   * why.
    */
   readonly any: <A>(
     ask: (connection: Connection.Connection) => Effect.Effect<A, KafkaError>,
@@ -74,18 +76,20 @@ export const make = Effect.fnUntraced(function* (
 
   const any: Contact["any"] = (ask, options) =>
     Effect.gen(function* () {
+      let answered: KafkaError | undefined
       const attempts: Array<{ readonly broker: string; readonly detail: string }> = []
       for (const nodes of options.bootstrap === true ? [bootstrap] : [known, bootstrap]) {
         for (const node of yield* nodes) {
           const answer = yield* Effect.result(Effect.flatMap(pool.get(node, "main"), ask))
           if (Result.isSuccess(answer)) return answer.success
           const error = answer.failure
-          if (!options.goOn(error)) return yield* error
+          if (!options.goOn(error) || isClientClosed(error)) return yield* error
           const detail = error.reason._tag === "ConnectFailed" ? error.reason.detail : error.message
+          if (error.reason._tag === "BrokerError") answered = error
           attempts.push({ broker: Connection.formatAddress(node.address), detail })
         }
       }
-      return yield* new KafkaError({ reason: new Unreachable({ attempts }) })
+      return yield* answered ?? new KafkaError({ reason: new Unreachable({ attempts }) })
     })
 
   return { any }

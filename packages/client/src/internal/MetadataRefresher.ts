@@ -48,7 +48,8 @@ const askOne = (topics: Topics, allowAutoTopicCreation: boolean) =>
     const { broker, nodeId } = connection
     const at = { nodeId, broker, api: "Metadata" }
     if (response.errorCode !== 0) return yield* brokerError({ ...at, code: response.errorCode })
-    if (response.brokers.length > 0) return response
+    // Brokers of 0.8.2 know of none, themselves included, until there is a topic.
+    if (response.brokers.length > 0 || connection.apiVersions.source !== "negotiated") return response
     return yield* brokerError({ ...at, code: codes.LEADER_NOT_AVAILABLE, detail: "it names no brokers" })
   })
 
@@ -78,7 +79,8 @@ export const make = Effect.fnUntraced(function* (
     )
     const isWanted = (topic: string) => topics === "all" || tracked.has(topic)
     store.set(ClusterMetadata.merge(store.current(), response, isWanted))
-    yield* pool.retain(store.current().brokers)
+    const { brokers } = store.current()
+    if (brokers.size > 0) yield* pool.retain(brokers)
   })
 
   const loadRound = Effect.fnUntraced(function* (round: Round<ClusterMetadata.ClusterMetadata>) {

@@ -40,7 +40,9 @@ export const duration = (
   options: { readonly infinite?: boolean } = {}
 ): number => {
   const parsed = Duration.fromInput(input ?? byDefault)
-  const millis = Option.isNone(parsed) ? Number.NaN : Duration.toMillis(parsed.value)
+  // Duration takes what is not a number for zero.
+  const isNumber = Option.isSome(parsed) && !Number.isNaN(input)
+  const millis = isNumber ? Duration.toMillis(parsed.value) : Number.NaN
   if (Number.isNaN(millis) || millis < 0) {
     invalid(option, `is ${describe(input)}; give a duration that is not negative, for example "30 seconds"`)
   }
