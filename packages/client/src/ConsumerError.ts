@@ -1,0 +1,132 @@
+/**
+ * What can go wrong while records are read: `ConsumerError`, with a tagged `reason`.
+ *
+ * Lost connections and moved leaders are not among them: the consumer waits and goes on.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { KafkaError } from "./KafkaError.ts"
+
+const place = { topic: Schema.String, partition: Schema.Number }
+
+const describePlace = ({ partition, topic }: { readonly topic: string; readonly partition: number }): string =>
+  `topic ${topic} partition ${partition}`
+
+/**
+ * The topic could not be found.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TopicUnavailable extends Schema.TaggedError<TopicUnavailable>(
+  "kafka-effect/ConsumerError/TopicUnavailable"
+)("TopicUnavailable", { topic: Schema.String, cause: KafkaError }) {
+  override get message(): string {
+    return `topic ${this.topic} is not available: ${this.cause.message}`
+  }
+}
+
+/**
+ * The topic does not have the partition that was asked for.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidPartition extends Schema.TaggedError<InvalidPartition>(
+  "kafka-effect/ConsumerError/InvalidPartition"
+)("InvalidPartition", { ...place, partitionCount: Schema.Number }) {
+  override get message(): string {
+    return `topic ${this.topic} has no partition ${this.partition}: it has ${this.partitionCount}, counted from 0`
+  }
+}
+
+/**
+ * The partition does not have the offset: its records were deleted, or not written yet.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class OffsetOutOfRange extends Schema.TaggedError<OffsetOutOfRange>(
+  "kafka-effect/ConsumerError/OffsetOutOfRange"
+)("OffsetOutOfRange", {
+  ...place,
+  offset: Schema.BigInt,
+  /** The first offset that there is. */
+  earliest: Schema.BigInt,
+  /** The offset that the next record will get. */
+  latest: Schema.BigInt
+}) {
+  override get message(): string {
+    return `${describePlace(this)} has no offset ${this.offset}: it has ${this.earliest} to ${this.latest}. Start elsewhere, or set fallback`
+  }
+}
+
+/**
+ * A broker refused to give records or offsets, for a reason that no retry cures.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Rejected extends Schema.TaggedError<Rejected>("kafka-effect/ConsumerError/Rejected")("Rejected", {
+  cause: KafkaError
+}) {
+  override get message(): string {
+    return this.cause.message
+  }
+}
+
+/**
+ * The records that a broker gave are damaged: a wrong checksum, a format or a compression that is not known.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidRecords extends Schema.TaggedError<InvalidRecords>("kafka-effect/ConsumerError/InvalidRecords")(
+  "InvalidRecords",
+  {
+    ...place,
+    /** Where in the partition the damage is, or begins. */
+    offset: Schema.BigInt,
+    detail: Schema.String,
+    cause: Schema.Defect()
+  }
+) {
+  override get message(): string {
+    return `the records of ${describePlace(this)} from offset ${this.offset} on cannot be read: ${this.detail}`
+  }
+}
+
+/**
+ * An option of the consumer has a value that cannot work.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>("kafka-effect/ConsumerError/InvalidOption")(
+  "InvalidOption",
+  { option: Schema.String, detail: Schema.String }
+) {
+  override get message(): string {
+    return `the option ${this.option} ${this.detail}`
+  }
+}
+
+/**
+ * Records could not be read; `reason` says why.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConsumerError extends Schema.TaggedError<ConsumerError>("kafka-effect/ConsumerError")("ConsumerError", {
+  reason: Schema.Union([TopicUnavailable, InvalidPartition, OffsetOutOfRange, Rejected, InvalidRecords, InvalidOption])
+}) {
+  /** Whether the same call may succeed later. */
+  get isRetriable(): boolean {
+    const { reason } = this
+    return (reason._tag === "TopicUnavailable" || reason._tag === "Rejected") && reason.cause.isRetriable
+  }
+  override get message(): string {
+    return this.reason.message
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * Keeps fetches under way for a set of partitions, ahead of the reader, under one budget of bytes.
+ *
+ * One fetch is in flight per broker, on a connection of its own, since the broker holds it back until there is data. A
+ * partition whose records nobody takes stops being fetched; the others go on: the budget is shared, but a partition with
+ * an empty queue may always fetch.
+ *
+ * @since 0.1.0
+ */
+import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
+import { Fetch, type FetchRequest, type FetchResponse, type PartitionData } from "@kafka-effect/protocol/messages/Fetch"
+import type * as Wire from "@kafka-effect/protocol/Wire"
+import { zeroUuid } from "@kafka-effect/protocol/Wire"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Cluster } from "../../Cluster.ts"
+import { ConsumerError, OffsetOutOfRange, Rejected } from "../../ConsumerError.ts"
+import type { KafkaError } from "../../KafkaError.ts"
+import { monotonicMillis } from "../Backoff.ts"
+import { brokerError } from "../BrokerErrors.ts"
+import type { FetchedBatch, FetchedPartition } from "./FetchedPartition.ts"
+import * as Offsets from "./Offsets.ts"
+
+/** @internal */
+export interface Options {
+  readonly isolation: "committed" | "uncommitted"
+  /** Where to go on when the position does not exist (any more). */
+  readonly fallback: "earliest" | "latest" | "fail"
+  readonly fetchMinBytes: number
+  readonly fetchMaxBytes: number
+  readonly fetchMaxWait: number
+  /** Bytes that may wait for the reader. */
+  readonly prefetchBytes: number
+}
+
+/** A batch for the reader, with where it is from. @internal */
+export interface Taken extends FetchedBatch {
+  readonly source: FetchedPartition
+}
+
+/** @internal */
+export interface Fetcher {
+  /**
+   * The next batch of any partition: waits for it; undefined when all partitions were read to their ends. Partitions take
+   * turns.
+   */
+  readonly take: Effect.Effect<Taken | undefined, ConsumerError>
+}
+
+/** The first version that names topics by their ids (KIP-516). */
+const topicIdVersion = 13
+
+/** "No session": every fetch names all its partitions (KIP-227). */
+const noSession = { sessionId: 0, sessionEpoch: -1 }
+
+/**
+ * Starts to fetch, for as long as the scope.
+ *
+ * @internal
+ */
+export const make = Effect.fnUntraced(function* (
+  cluster: Cluster,
+  partitions: ReadonlyArray<FetchedPartition>,
+  options: Options
+): Effect.fn.Return<Fetcher, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const now = (): number => monotonicMillis(clock)
+  /** Opened for the fetching fiber when a fetch has ended, a reader has taken something, or leaders have changed. */
+  const wanted = Latch.makeUnsafe(true)
+  /** Opened for the reader when something has come. */
+  const arrived = Latch.makeUnsafe()
+  const busy = new Set<number>()
+  let turn = 0
+  const { retryBackoff, retryBackoffMax } = cluster.settings
+
+  const backOff = (partition: FetchedPartition): void => {
+    partition.failures++
+    const wait = Math.min(retryBackoffMax, retryBackoff * 2 ** (partition.failures - 1))
+    partition.notBefore = now() + wait * (0.8 + 0.4 * random.nextDoubleUnsafe())
+  }
+
+  const outOfRange = Effect.fnUntraced(function* (partition: FetchedPartition) {
+    const { partition: number, position, topic } = partition
+    const ends = [Offsets.earliest, Offsets.latest].map((timestamp) => ({ topic, partition: number, timestamp }))
+    const [earliest, latest] = yield* Offsets.list(cluster, ends, options.isolation)
+    if (position >= earliest && position <= latest) backOff(partition)
+    else if (options.fallback === "fail") {
+      const reason = new OffsetOutOfRange({ topic, partition: number, offset: position, earliest, latest })
+      partition.error = new ConsumerError({ reason })
+    } else partition.position = options.fallback === "earliest" ? earliest : latest
+  })
+
+  const failedPartition = Effect.fnUntraced(function* (
+    partition: FetchedPartition,
+    data: PartitionData,
+    nodeId: number,
+    response: FetchResponse
+  ) {
+    const { errorCode, currentLeader } = data
+    const { partition: number, topic } = partition
+    if (errorCode === ErrorCode.codes.OFFSET_OUT_OF_RANGE) {
+      yield* Effect.catch(outOfRange(partition), (error) => Effect.sync(() => (partition.error = error)))
+      return
+    }
+    const known = ErrorCode.of(errorCode)
+    if (!known.isRetriable && !known.invalidates.includes("leader")) {
+      const broker = cluster.metadata().brokers.get(nodeId)
+      const address = broker === undefined ? "" : `${broker.host}:${broker.port}`
+      const cause = brokerError({ nodeId, broker: address, api: "Fetch", code: errorCode, topic, partition: number })
+      partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
+      return
+    }
+    backOff(partition)
+    if (currentLeader.leaderId < 0) yield* cluster.invalidate(topic)
+    else {
+      const leader = { nodeId: currentLeader.leaderId, leaderEpoch: currentLeader.leaderEpoch }
+      yield* cluster.updateLeader(topic, number, leader, response.nodeEndpoints)
+    }
+  })
+
+  const fetch = Effect.fnUntraced(function* (nodeId: number, fetched: ReadonlyArray<FetchedPartition>) {
+    const connection = yield* cluster.connection(nodeId, "fetch")
+    const { topics } = cluster.metadata()
+    const haveIds = fetched.every(({ topic }) => (topics.get(topic)?.id ?? zeroUuid) !== zeroUuid)
+    const version = yield* connection.version(Fetch, haveIds ? {} : { maxVersion: topicIdVersion - 1 })
+    const asked = new Map(fetched.map((partition) => [partition, partition.position]))
+    const message = request(cluster, fetched, version, options)
+    const response = yield* connection.request(Fetch, message, { version })
+    if (response.errorCode !== ErrorCode.codes.NONE) {
+      const { broker } = connection
+      return yield* brokerError({ nodeId, broker, api: "Fetch", code: response.errorCode })
+    }
+    const { topicNames } = cluster.metadata()
+    for (const { partitions: answers, topic: name, topicId } of response.responses) {
+      const topic = name === "" ? topicNames.get(topicId) : name
+      for (const data of answers) {
+        const partition = fetched.find((one) => one.topic === topic && one.partition === data.partitionIndex)
+        if (partition === undefined) continue
+        if (data.errorCode !== ErrorCode.codes.NONE) {
+          yield* failedPartition(partition, data, nodeId, response)
+          continue
+        }
+        partition.failures = 0
+        const aborted = options.isolation === "committed" ? (data.abortedTransactions ?? []) : []
+        if (data.records !== null) partition.accept(data.records, asked.get(partition)!, aborted)
+      }
+    }
+  })
+
+  const failed = (fetched: ReadonlyArray<FetchedPartition>, cause: KafkaError): Effect.Effect<void> => {
+    for (const partition of fetched) {
+      if (cause.isRetriable) backOff(partition)
+      else partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
+    }
+    return Effect.forEach(new Set(fetched.map(({ topic }) => topic)), (topic) => cluster.invalidate(topic), {
+      discard: true
+    })
+  }
+
+  const start = (nodeId: number, fetched: ReadonlyArray<FetchedPartition>): Effect.Effect<void> => {
+    busy.add(nodeId)
+    for (const partition of fetched) partition.isInFlight = true
+    return fetch(nodeId, fetched).pipe(
+      Effect.catch((error) => failed(fetched, error)),
+      Effect.ensuring(
+        Effect.sync(() => {
+          busy.delete(nodeId)
+          for (const partition of fetched) partition.isInFlight = false
+          arrived.openUnsafe()
+          wanted.openUnsafe()
+        })
+      ),
+      Effect.forkIn(scope),
+      Effect.asVoid
+    )
+  }
+
+  /** Starts what can be started; gives the time of the next look, in milliseconds of the clock. */
+  const round = Effect.fnUntraced(function* () {
+    const time = now()
+    const queued = partitions.reduce((sum, partition) => sum + partition.queuedBytes, 0)
+    const hasBudget = queued < options.prefetchBytes
+    const byNode = new Map<number, Array<FetchedPartition>>()
+    const leaderless = new Set<string>()
+    let nextLook = Number.POSITIVE_INFINITY
+    for (const partition of partitions) {
+      if (partition.notBefore > time) nextLook = Math.min(nextLook, partition.notBefore)
+      if (!partition.wantsMore(time)) continue
+      if (partition.queuedBytes >= partition.maxBytes || (!hasBudget && partition.queue.length > 0)) continue
+      const leader = cluster.leaderFor(partition.topic, partition.partition)
+      if (leader === undefined || leader.nodeId < 0) {
+        leaderless.add(partition.topic)
+        nextLook = Math.min(nextLook, time + retryBackoff)
+      } else if (!busy.has(leader.nodeId)) {
+        const list = byNode.get(leader.nodeId)
+        if (list === undefined) byNode.set(leader.nodeId, [partition])
+        else list.push(partition)
+      }
+    }
+    for (const topic of leaderless) yield* cluster.invalidate(topic)
+    for (const [nodeId, list] of byNode) yield* start(nodeId, list)
+    return nextLook
+  })
+
+  yield* cluster.changes.pipe(
+    Stream.runForEach(() => Effect.sync(() => wanted.openUnsafe())),
+    Effect.forkScoped
+  )
+  yield* Effect.gen(function* () {
+    wanted.closeUnsafe()
+    const nextLook = yield* round()
+    if (nextLook === Number.POSITIVE_INFINITY) yield* wanted.await
+    else yield* Effect.raceFirst(wanted.await, Effect.sleep(Math.max(1, nextLook - now())))
+  }).pipe(Effect.forever, Effect.forkScoped)
+
+  /** A batch, an error, `undefined` at the end of all partitions, or "nothing" yet. */
+  const poll = (): Taken | ConsumerError | undefined | "nothing" => {
+    let isComplete = true
+    for (let step = 0; step < partitions.length; step++) {
+      const source = partitions[(turn + step) % partitions.length]
+      const taken = source.take()
+      if (taken !== undefined) {
+        turn = (turn + step + 1) % partitions.length
+        wanted.openUnsafe()
+        return { ...taken, source }
+      }
+      if (source.error !== undefined) return source.error
+      if (!source.isComplete) isComplete = false
+    }
+    return isComplete ? undefined : "nothing"
+  }
+
+  const take: Fetcher["take"] = Effect.suspend(() => {
+    arrived.closeUnsafe()
+    const found = poll()
+    if (found === "nothing") return Effect.andThen(arrived.await, take)
+    return found instanceof ConsumerError ? Effect.fail(found) : Effect.succeed(found)
+  })
+
+  return { take }
+})
+
+const request = (
+  cluster: Cluster,
+  fetched: ReadonlyArray<FetchedPartition>,
+  version: number,
+  options: Options
+): Wire.Input<FetchRequest> => {
+  const byTopic = new Map<string, Array<FetchedPartition>>()
+  for (const partition of fetched) {
+    const list = byTopic.get(partition.topic)
+    if (list === undefined) byTopic.set(partition.topic, [partition])
+    else list.push(partition)
+  }
+  const topics = [...byTopic].map(([topic, list]) => {
+    const partitions = list.map(({ maxBytes, partition, position }) => ({
+      partition,
+      currentLeaderEpoch: cluster.leaderFor(topic, partition)?.leaderEpoch ?? -1,
+      fetchOffset: position,
+      partitionMaxBytes: maxBytes
+    }))
+    return version >= topicIdVersion
+      ? { topicId: cluster.metadata().topics.get(topic)?.id ?? zeroUuid, partitions }
+      : { topic, partitions }
+  })
+  return {
+    ...noSession,
+    maxWaitMs: options.fetchMaxWait,
+    minBytes: options.fetchMinBytes,
+    maxBytes: options.fetchMaxBytes,
+    isolationLevel: options.isolation === "committed" ? 1 : 0,
+    topics
+  }
+}

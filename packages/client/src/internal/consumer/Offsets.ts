@@ -1,0 +1,123 @@
+/**
+ * Looks up offsets of partitions: the first, the next to be written, the first at or after a time.
+ *
+ * @since 0.1.0
+ */
+import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
+import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
+import * as Effect from "effect/Effect"
+import type { Cluster } from "../../Cluster.ts"
+import { ConsumerError, InvalidPartition, Rejected } from "../../ConsumerError.ts"
+import type { KafkaError } from "../../KafkaError.ts"
+import type { TopicPartition } from "../../Topic.ts"
+import { retryUntil } from "../Backoff.ts"
+import { brokerError } from "../BrokerErrors.ts"
+
+/** What the protocol writes instead of a time, for the ends of the log. @internal */
+export const latest = BigInt(-1)
+
+/** @internal */
+export const earliest = BigInt(-2)
+
+/** A partition, and the time to look for: milliseconds since 1970, `latest` or `earliest`. @internal */
+export interface Query extends TopicPartition {
+  readonly timestamp: bigint
+}
+
+/**
+ * The offsets of all queries, in their order; -1 where no record is as new as the time asked for. Retried within
+ * `requestTimeout`. With isolation `committed`, `latest` is the last stable offset.
+ *
+ * @internal
+ */
+export const list = Effect.fnUntraced(function* (
+  cluster: Cluster,
+  queries: ReadonlyArray<Query>,
+  isolation: "committed" | "uncommitted"
+): Effect.fn.Return<ReadonlyArray<bigint>, ConsumerError> {
+  const found: Array<bigint> = new Array(queries.length)
+  const open = new Set(queries.keys())
+  const { requestTimeout: timeout, retryBackoff, retryBackoffMax } = cluster.settings
+  const attempt = Effect.suspend(() => {
+    const left = [...open]
+    return Effect.flatMap(
+      Effect.forEach(left, (index) => cluster.leader(queries[index])),
+      (leaders) => {
+        const byNode = new Map<number, Array<number>>()
+        leaders.forEach(({ nodeId }, place) => {
+          const indices = byNode.get(nodeId)
+          if (indices === undefined) byNode.set(nodeId, [left[place]])
+          else indices.push(left[place])
+        })
+        return Effect.forEach(
+          byNode,
+          ([nodeId, indices]) =>
+            Effect.map(ask(cluster, nodeId, queries, indices, isolation), (offsets) => {
+              for (const [index, offset] of offsets) {
+                found[index] = offset
+                open.delete(index)
+              }
+            }),
+          { concurrency: "unbounded", discard: true }
+        )
+      }
+    )
+  })
+  yield* retryUntil(attempt, { retryBackoff, retryBackoffMax, timeout }).pipe(Effect.mapError(toConsumerError))
+  return found
+})
+
+const toConsumerError = (error: KafkaError): ConsumerError => {
+  const { reason } = error
+  if (reason._tag !== "UnknownPartition") return new ConsumerError({ reason: new Rejected({ cause: error }) })
+  const { partition, partitionCount, topic } = reason
+  return new ConsumerError({ reason: new InvalidPartition({ topic, partition, partitionCount }) })
+}
+
+/** Asks one broker; fails when it did not answer all. */
+const ask = Effect.fnUntraced(function* (
+  cluster: Cluster,
+  nodeId: number,
+  queries: ReadonlyArray<Query>,
+  indices: ReadonlyArray<number>,
+  isolation: "committed" | "uncommitted"
+) {
+  const topics = new Map<string, Map<number, number>>()
+  for (const index of indices) {
+    const { partition, topic } = queries[index]
+    const partitions = topics.get(topic)
+    if (partitions === undefined) topics.set(topic, new Map([[partition, index]]))
+    else partitions.set(partition, index)
+  }
+  const response = yield* cluster.request(nodeId, ListOffsets, {
+    replicaId: -1,
+    isolationLevel: isolation === "committed" ? 1 : 0,
+    timeoutMs: cluster.settings.requestTimeout,
+    topics: [...topics].map(([name, partitions]) => ({
+      name,
+      partitions: [...partitions].map(([partitionIndex, index]) => ({
+        partitionIndex,
+        currentLeaderEpoch: cluster.leaderFor(name, partitionIndex)?.leaderEpoch ?? -1,
+        timestamp: queries[index].timestamp,
+        maxNumOffsets: 1
+      }))
+    }))
+  })
+  const offsets: Array<readonly [index: number, offset: bigint]> = []
+  for (const { name: topic, partitions } of response.topics) {
+    for (const { errorCode, offset, oldStyleOffsets, partitionIndex: partition } of partitions) {
+      const index = topics.get(topic)?.get(partition)
+      if (index === undefined) continue
+      if (errorCode === ErrorCode.codes.NONE) {
+        // Version 0 gives a list, newest first, which may be empty.
+        offsets.push([index, oldStyleOffsets.length > 0 ? oldStyleOffsets[0] : offset])
+        continue
+      }
+      if (ErrorCode.of(errorCode).invalidates.includes("leader")) yield* cluster.invalidate(topic)
+      const broker = cluster.metadata().brokers.get(nodeId)
+      const address = broker === undefined ? "" : `${broker.host}:${broker.port}`
+      return yield* brokerError({ nodeId, broker: address, api: "ListOffsets", code: errorCode, topic, partition })
+    }
+  }
+  return offsets
+})
