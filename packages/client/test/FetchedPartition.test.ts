@@ -1,0 +1,96 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type BuildOptions, RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
+import { FetchedPartition } from "../src/internal/consumer/FetchedPartition.ts"
+
+const batch = (baseOffset: bigint, count: number, options: BuildOptions = {}): Uint8Array => {
+  const builder = new RecordBatchBuilder()
+  for (let index = 0; index < count; index++) builder.append(0, null, new Uint8Array([index]))
+  return Uint8Array.from(builder.build({ ...options, baseOffset }) as Uint8Array)
+}
+
+const marker = (offset: bigint, producerId: bigint, type: 0 | 1): Uint8Array => {
+  const builder = new RecordBatchBuilder()
+  builder.append(0, new Uint8Array([0, 0, 0, type]), new Uint8Array([0, 0, 0, 0, 0, 1]))
+  const options = { baseOffset: offset, producerId, producerEpoch: 0, isTransactional: true, isControl: true }
+  return Uint8Array.from(builder.build(options) as Uint8Array)
+}
+
+const partition = (end?: bigint) =>
+  new FetchedPartition({ topic: "t", partition: 0, position: 0n, end, maxBytes: 1000 })
+
+const join = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array(Buffer.concat(parts))
+
+const offsets = (self: FetchedPartition): ReadonlyArray<bigint> => self.queue.map(({ batch }) => batch.baseOffset)
+
+describe("FetchedPartition", () => {
+  it("C79 drops aborted transactions and control batches, and passes what has no producer", () => {
+    const self = partition()
+    const one = { producerId: 1n, producerEpoch: 0, isTransactional: true }
+    const two = { ...one, producerId: 2n }
+    const records = join(
+      batch(0n, 2, one), // aborted
+      batch(2n, 2, two), // committed
+      batch(4n, 1), // no transaction
+      marker(5n, 1n, 0),
+      batch(6n, 2, one), // the next transaction of the same producer: committed
+      marker(8n, 2n, 1),
+      marker(9n, 1n, 1)
+    )
+    self.accept(records, 0n, [{ producerId: 1n, firstOffset: 0n }])
+    assert.deepStrictEqual(offsets(self), [2n, 4n, 6n])
+    assert.strictEqual(self.position, 10n)
+  })
+
+  it("C79 activates an aborted transaction by the batch's last offset, and takes an unordered list", () => {
+    const self = partition()
+    const one = { producerId: 1n, producerEpoch: 0, isTransactional: true }
+    const two = { ...one, producerId: 2n }
+    const aborted = [
+      { producerId: 2n, firstOffset: 3n },
+      { producerId: 1n, firstOffset: 1n }
+    ]
+    self.accept(join(batch(0n, 3, one), batch(3n, 1, two)), 0n, aborted)
+    assert.deepStrictEqual(offsets(self), [])
+    assert.strictEqual(self.position, 4n)
+  })
+
+  it("the position passes control batches and gaps, so that reading to the end ends", () => {
+    const self = partition(7n)
+    self.accept(join(batch(0n, 2), marker(6n, 9n, 1)), 0n, [])
+    assert.strictEqual(self.position, 7n)
+    assert.isTrue(self.isComplete)
+  })
+
+  it("keeps nothing that lies wholly before the offset asked for, or wholly behind the end", () => {
+    const self = partition(6n)
+    self.position = 4n
+    self.accept(join(batch(0n, 3), batch(3n, 2), batch(5n, 1), batch(6n, 1)), 4n, [])
+    assert.deepStrictEqual(offsets(self), [3n, 5n])
+  })
+
+  it("asks for more when not one batch fits", () => {
+    const self = partition()
+    const large = batch(0n, 2000)
+    self.accept(large.subarray(0, 1000), 0n, [])
+    assert.strictEqual(self.maxBytes, large.length)
+    assert.strictEqual(self.position, 0n)
+  })
+
+  it("damage is an error that names the place, met after what was good", () => {
+    const self = partition()
+    const records = batch(7n, 1)
+    records[16] = 9
+    self.position = 7n
+    self.accept(records, 7n, [])
+    assert.strictEqual(self.error?.reason._tag, "InvalidRecords")
+    assert.include(self.error?.message, "topic t partition 0 from offset 7")
+  })
+
+  it("counts the bytes that wait", () => {
+    const self = partition()
+    const records = batch(0n, 3)
+    assert.strictEqual(self.accept(records, 0n, []), records.length)
+    self.take()
+    assert.strictEqual(self.queuedBytes, 0)
+  })
+})
