@@ -156,7 +156,8 @@ export const make = Effect.gen(function* () {
     for (const { resume } of waiting.splice(0)) resume(Effect.fail(dead))
   }
   const onFrame = (frame: Uint8Array): void => {
-    const bytes = frame.subarray(1)
+    // Not a Buffer: that would have a `slice` of its own, which copies nothing.
+    const bytes = new Uint8Array(frame.buffer, frame.byteOffset + 1, frame.length - 1)
     const current = waiting[0]
     current.replies.push(
       frame[0] === 0

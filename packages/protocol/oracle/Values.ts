@@ -34,7 +34,7 @@ interface Context {
 
 /** A value of a whole message. */
 export const make = (random: Random, message: Wire.Message<object>, version: number, profile: Profile): Struct => {
-  const budget = profile === "large" ? { elements: 1500, bytes: 60_000 } : { elements: 40, bytes: 35_000 }
+  const budget = profile === "large" ? { elements: 600, bytes: 40_000 } : { elements: 40, bytes: 35_000 }
   const isFlexible = Wire.hasVersion(message.facts.flexible, version)
   return struct({ random, version, isFlexible, profile, budget }, message.ast)
 }

@@ -10,14 +10,15 @@ import * as Exit from "effect/Exit"
 import * as Coverage from "./Coverage.ts"
 import * as JavaOracle from "./JavaOracle.ts"
 import * as Messages from "./Messages.ts"
+import * as RecordsCheck from "./RecordsCheck.ts"
 
 const { values: flags } = parseArgs({
   options: {
     /** Any text; by default one that the clock gives. */
     seed: { type: "string", default: String(Date.now() % 2 ** 32) },
-    /** Values per message and version. */
+    /** Values per message and version, and per format of record batches. */
     values: { type: "string", default: "20" },
-    /** Only messages whose name contains this. */
+    /** Only messages whose name contains this; `records` for record batches alone. */
     only: { type: "string", default: "" }
   }
 })
@@ -63,6 +64,18 @@ const program = Effect.gen(function* () {
   say(
     `${values} (API, version, value) triples agree: ${messages} messages at ${versions} versions in all; ` +
       `${strays} of them with a field that the version lacks; and ${defaults} messages by default`
+  )
+  if (flags.only !== "" && flags.only !== "records") return
+  const records = yield* RecordsCheck.check({
+    oracle,
+    seed,
+    values: Number(flags.values),
+    onProgress: (now) => onProgress(() => `${now.batches} batches, ${now.records} records agree, ${seconds()}`)
+  })
+  say(
+    `${records.batches} batches of ${records.records} records agree in ${records.formats} formats ` +
+      `(magic, codec, timestamp type); ${records.damaged} damaged ones are refused by both sides, ` +
+      `${records.cut} rows of batches read alike up to where they are cut`
   )
 })
 
