@@ -91,6 +91,9 @@ export const make = Effect.fnUntraced(function* (
   const transport = yield* Transport.Transport
   const now = (): number => Backoff.monotonicMillis(clock)
   const states = new Map<number, NodeState>()
+  // What was found out, by address, of brokers that do not know ApiVersions: finding out takes a second, or several
+  // connections. Forgotten when a connection fails or is lost, since the broker may come back as another release.
+  const tooOldToSay = new Map<string, ApiVersions>()
   const background = yield* Background.make
 
   const stateOf = (node: Node): NodeState => {
@@ -108,21 +111,18 @@ export const make = Effect.fnUntraced(function* (
       state.retryAt = now() + delay
     })
 
-  /** A living connection to a broker too old to say what it can do says it for the next one. */
-  const knownOf = (state: NodeState): ApiVersions | undefined => {
-    for (const { connection } of state.slots.values()) {
-      if (connection?.isAlive() === true && connection.apiVersions.source !== "negotiated")
-        return connection.apiVersions
-    }
-    return undefined
-  }
-
   const openAddress = Effect.fnUntraced(function* (state: NodeState, ip: string) {
     const { node } = state
     const initial = settings.socketConnectionSetupTimeout
     const setupTimeout = yield* Backoff.delay(initial, settings.socketConnectionSetupTimeoutMax, state.failures + 1)
     const attempt = yield* Scope.fork(scope)
-    return yield* Connection.make({ ...node, ip, setupTimeout, settings, apiVersions: knownOf(state) }).pipe(
+    return yield* Connection.make({
+      ...node,
+      ip,
+      setupTimeout,
+      settings,
+      apiVersions: tooOldToSay.get(state.broker)
+    }).pipe(
       Effect.provideService(Transport.Transport, transport),
       Scope.provide(attempt),
       Effect.onError(() => Scope.close(attempt, Exit.void)),
@@ -154,7 +154,9 @@ export const make = Effect.fnUntraced(function* (
     Effect.flatMap(connection.closed, (error) => {
       if (slot.connection === connection) slot.connection = undefined
       onEvent({ _tag: "Closed", nodeId: state.node.nodeId, broker: state.broker, purpose, error })
-      return isOurs(error) ? Effect.void : backOff(state, 1)
+      if (isOurs(error)) return Effect.void
+      tooOldToSay.delete(state.broker)
+      return backOff(state, 1)
     })
 
   const fill = (state: NodeState, purpose: string, slot: Slot) =>
@@ -164,6 +166,7 @@ export const make = Effect.fnUntraced(function* (
       const opened = yield* Effect.result(open(state))
       slot.opening = undefined
       if (Result.isFailure(opened)) {
+        tooOldToSay.delete(state.broker)
         state.failures++
         yield* backOff(state, state.failures)
         onEvent({ _tag: "Failed", ...at, error: opened.failure })
@@ -171,6 +174,7 @@ export const make = Effect.fnUntraced(function* (
       }
       const connection = opened.success
       state.failures = 0
+      if (connection.apiVersions.source !== "negotiated") tooOldToSay.set(state.broker, connection.apiVersions)
       if (state.isRemoved) {
         yield* connection.retire
         return yield* replaced(state)
