@@ -1,1 +1,6 @@
-export {}
+/**
+ * The `kafka-effect` command.
+ *
+ * @since 0.1.0
+ */
+export * as Main from "./Main.ts"

@@ -1,0 +1,246 @@
+/**
+ * The options that the commands share, each read by a pure function whose failure says what it expected.
+ *
+ * @since 0.1.0
+ */
+import type { CompressionType } from "@kafka-effect/protocol/Compression"
+import * as Config from "effect/Config"
+import * as CliError from "effect/cli/CliError"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Arguments from "./Arguments.ts"
+import { unescape } from "./Escapes.ts"
+import * as Format from "./Format.ts"
+import * as From from "./From.ts"
+
+type Name = keyof typeof Arguments.valued
+
+const text = (name: Name, metavar: string, description: string): Flag.Flag<string> =>
+  Flag.String(name).pipe(
+    Flag.withAlias(Arguments.valued[name]),
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description)
+  )
+
+/** Reads the text of an option; a failure becomes the one line that says what was expected. */
+const read =
+  <A>(name: Name, parse: (text: string) => Result.Result<A, string>) =>
+  (flag: Flag.Flag<string>): Flag.Flag<A> =>
+    Flag.mapEffect(flag, (value) =>
+      Result.match(parse(value), {
+        onSuccess: (parsed) => Effect.succeed(parsed),
+        onFailure: (expected) => Effect.fail(new CliError.InvalidValue({ option: name, value, expected, kind: "flag" }))
+      })
+    )
+
+const defaultPort = 9092
+
+const withPort = (server: string): string =>
+  /^(?:[^:]+|\[[^\]]+\])$/.test(server) ? `${server}:${defaultPort}` : server
+
+/**
+ * Reads comma-separated servers; 9092 is the port of one that names none.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseBrokers = (text: string): Result.Result<ReadonlyArray<string>, string> => {
+  const servers = text.split(",").flatMap((server) => (server.trim() === "" ? [] : [withPort(server.trim())]))
+  return servers.length === 0 ? Result.fail("host:port, several with commas between them") : Result.succeed(servers)
+}
+
+/**
+ * Reads a whole number from `min` to `max`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseInteger =
+  (min: number, max: number) =>
+  (text: string): Result.Result<number, string> => {
+    const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN
+    return value >= min && value <= max ? Result.succeed(value) : Result.fail(`a whole number from ${min}`)
+  }
+
+/**
+ * Reads bytes with backslash escapes, at least one.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseSeparator = (text: string): Result.Result<Uint8Array, string> => {
+  const bytes = unescape(text)
+  return bytes.length === 0 ? Result.fail("at least one character") : Result.succeed(bytes)
+}
+
+/**
+ * Reads `name=value`; a name alone has the value null.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseHeader = (text: string): Result.Result<readonly [string, Uint8Array | null], string> => {
+  const at = text.indexOf("=")
+  const name = at === -1 ? text : text.slice(0, at)
+  if (name === "") return Result.fail("name=value, or a name alone for a null value")
+  return Result.succeed([name, at === -1 ? null : Buffer.from(text.slice(at + 1))])
+}
+
+const acknowledgements = new Map<string, "all" | 1 | 0>([
+  ["all", "all"],
+  ["-1", "all"],
+  ["1", 1],
+  ["0", 0]
+])
+
+/**
+ * Reads `all`, `-1` (the same), `1` or `0`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseAcks = (text: string): Result.Result<"all" | 1 | 0, string> =>
+  Result.fromNullishOr(acknowledgements.get(text), () => "all, -1 (the same), 1 or 0")
+
+const compressionTypes: ReadonlyArray<CompressionType> = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+/**
+ * Reads the name of a compression type.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseCompression = (text: string): Result.Result<CompressionType, string> =>
+  Result.fromNullishOr(
+    compressionTypes.find((type) => type === text),
+    () => "none, gzip, snappy, lz4 or zstd"
+  )
+
+const maxInt32 = 0x7fffffff
+
+const defaultBrokers = "localhost:9092"
+
+const brokersFromEnvironment = Config.String("KAFKA_BOOTSTRAP_SERVERS").pipe(
+  Config.map((servers) => (servers.trim() === "" ? defaultBrokers : servers))
+)
+
+/**
+ * `--brokers`: else `KAFKA_BOOTSTRAP_SERVERS`, else localhost:9092.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const brokers = text(
+  "brokers",
+  "HOST:PORT,…",
+  "Brokers to begin with; defaults to $KAFKA_BOOTSTRAP_SERVERS, else localhost:9092"
+).pipe(Flag.withFallbackConfig(brokersFromEnvironment), Flag.withDefault(defaultBrokers), read("brokers", parseBrokers))
+
+/**
+ * `--key-separator`, said for producing or for consuming.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const keySeparator = (description: string) =>
+  text("key-separator", "TEXT", description).pipe(read("key-separator", parseSeparator), Flag.optional)
+
+/**
+ * `--partition`, said for producing or for consuming.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const partition = (description: string) =>
+  text("partition", "NUMBER", description).pipe(read("partition", parseInteger(0, maxInt32)), Flag.optional)
+
+/**
+ * `--compression`: defaults to none.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const compression = text(
+  "compression",
+  "TYPE",
+  "Compression: none, gzip, snappy, lz4 or zstd; defaults to none"
+).pipe(Flag.withDefault("none"), read("compression", parseCompression))
+
+/**
+ * `--acks`: defaults to all.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const acks = text(
+  "acks",
+  "WHO",
+  "Who must have a record before it counts: all in-sync replicas (or -1), the leader (1), nobody (0); defaults to all"
+).pipe(Flag.withDefault("all"), read("acks", parseAcks))
+
+/**
+ * `--header`: any number of them.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const headers = text("header", "NAME=VALUE", "A header of every record; may be repeated").pipe(
+  read("header", parseHeader),
+  Flag.atLeast(0)
+)
+
+/**
+ * `--from`: defaults to earliest.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const from = text("from", "WHERE", `Where to begin: ${From.forms}; defaults to earliest`).pipe(
+  Flag.withDefault("earliest"),
+  read("from", From.parse)
+)
+
+/**
+ * `--exit-at-end`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const exitAtEnd = Flag.Boolean("exit-at-end").pipe(
+  Flag.withAlias(Arguments.switches["exit-at-end"]),
+  Flag.withoutNegation,
+  Flag.withDefault(false),
+  Flag.withDescription("End with the last record that is there at the start, instead of waiting for more")
+)
+
+/**
+ * `--max`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const max = text("max", "COUNT", "End after so many records").pipe(
+  read("max", parseInteger(1, Number.MAX_SAFE_INTEGER)),
+  Flag.optional
+)
+
+/**
+ * `--format`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const format = text("format", "FORMAT", `How to print a record: ${Format.escapes}, \\n \\t \\xHH`).pipe(
+  read("format", Format.parse),
+  Flag.optional
+)
+
+/**
+ * `--json`, said for what is printed.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const json = (description: string) =>
+  Flag.Boolean("json").pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))

@@ -1,0 +1,79 @@
+/**
+ * The `kafka-effect` command: its subcommands, and a whole run of it.
+ *
+ * @since 0.1.0
+ */
+import { readFileSync } from "node:fs"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Arguments from "./Arguments.ts"
+import * as Consume from "./Consume.ts"
+import * as Metadata from "./Metadata.ts"
+import * as Produce from "./Produce.ts"
+import * as Report from "./Report.ts"
+import { Session } from "./Session.ts"
+
+/**
+ * The command with its subcommands.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const command = Command.make("kafka-effect").pipe(
+  Command.withDescription("Produce, consume and look at Kafka from a terminal"),
+  Command.withSubcommands([Produce.command, Consume.command, Metadata.command])
+)
+
+const version = (): string => {
+  const manifest: { readonly version: string } = JSON.parse(
+    readFileSync(new URL("../package.json", import.meta.url), "utf8")
+  )
+  return manifest.version
+}
+
+/** A wrong invocation is reported as one line, like any other failure, and not with the whole help. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => (event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event))
+}
+
+const services = Layer.mergeAll(
+  NodeServices.layer,
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
+  CliOutput.layerPresenter(presenter)
+)
+
+const isQuiet = (cause: Cause.Cause<unknown>): boolean => Cause.hasInterruptsOnly(cause)
+
+/**
+ * Runs the command with these words as the program of this process, and ends the process with its status: 0 when
+ * everything was done, 1 with one line on standard error when not, and what `Session` says after an interruption.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = (words: ReadonlyArray<string>): void => {
+  const session = { interruptedStatus: 130 }
+  // Writes report their errors themselves; the stream's own event would end the process with a stack trace.
+  process.stdout.on("error", () => {})
+  Command.runWith(command, { version: version() })(Arguments.normalise(words)).pipe(
+    Effect.catchTag("OutputClosed", () => Effect.void),
+    Effect.tapCause((cause) => Effect.sync(() => isQuiet(cause) || process.stderr.write(`${Report.lineOf(cause)}\n`))),
+    Effect.provideService(Session, session),
+    Effect.provide(services),
+    NodeRuntime.runMain({
+      disableErrorReporting: true,
+      teardown: (exit, onExit) => {
+        if (Exit.isSuccess(exit)) onExit(0)
+        else onExit(Cause.hasInterruptsOnly(exit.cause) ? session.interruptedStatus : 1)
+      }
+    })
+  )
+}

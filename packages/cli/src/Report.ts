@@ -1,0 +1,62 @@
+/**
+ * What a person reads when a command fails: one line that says what to do.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as CliError from "effect/cli/CliError"
+import { ConsumerError } from "kafka-effect/ConsumerError"
+import { KafkaError } from "kafka-effect/KafkaError"
+import { ProducerError } from "kafka-effect/ProducerError"
+import { SerdeError } from "kafka-effect/Serde"
+import { LineTooLong } from "./Lines.ts"
+import { OutputFailed } from "./Output.ts"
+import { InputFailed } from "./Produce.ts"
+
+/** One-letter suggestions are left out: any letter is near to any other. */
+const suggest = (suggestions: ReadonlyArray<string>): string => {
+  const words = suggestions.filter((suggestion) => !/^-[^-]$/.test(suggestion))
+  return words.length === 0 ? "" : `, did you mean ${words.join(" or ")}?`
+}
+
+const describeInvalid = (error: CliError.NonShowHelpErrors): string => {
+  if (error._tag === "UnrecognizedOption") return `there is no option ${error.option}${suggest(error.suggestions)}`
+  if (error._tag === "UnknownSubcommand") return `there is no command ${error.subcommand}${suggest(error.suggestions)}`
+  return error.message.replace(/\.$/, "")
+}
+
+const describeInvocation = ({ commandPath, errors }: CliError.ShowHelp): string =>
+  `${errors.map(describeInvalid).join("; ")}; see ${commandPath.join(" ")} --help`
+
+const describeKafka = ({ message, reason }: KafkaError): string => {
+  if (reason._tag === "Unreachable") return message.replace("bootstrapServers", "--brokers")
+  if (reason._tag !== "BrokerError" || reason.topic === undefined) return message
+  if (reason.name === "UNKNOWN_TOPIC_OR_PARTITION")
+    return `topic ${reason.topic} does not exist; kafka-effect metadata lists the topics that there are`
+  if (reason.name === "INVALID_TOPIC_EXCEPTION")
+    return `"${reason.topic}" cannot be the name of a topic: that takes letters, digits, ".", "_" and "-", 249 at most`
+  return message
+}
+
+const describe = (error: unknown): string => {
+  if (error instanceof CliError.ShowHelp) return describeInvocation(error)
+  if (error instanceof KafkaError) return describeKafka(error)
+  if (error instanceof ProducerError || error instanceof ConsumerError) {
+    const { message, reason } = error
+    return reason._tag === "TopicUnavailable" ? describeKafka(reason.cause) : message
+  }
+  if (error instanceof ConsumerError && error.reason._tag === "OffsetOutOfRange")
+    return error.message.replace("set fallback", "")
+  const isExpected = [SerdeError, LineTooLong, OutputFailed, InputFailed].some((known) => error instanceof known)
+  const message = error instanceof Error ? error.message : String(error)
+  return isExpected ? message : `this is a defect of kafka-effect, please report it: ${message}`
+}
+
+/**
+ * One line for what a command failed with.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const lineOf = (cause: Cause.Cause<unknown>): string =>
+  `kafka-effect: ${describe(Cause.squash(cause)).trim().replace(/\s+/g, " ")}`
