@@ -20,6 +20,8 @@ export const apiVersions = (address: string): Effect.Effect<ReadonlyArray<number
     let received = Buffer.alloc(0)
     socket.on("connect", () => socket.write(request))
     socket.on("error", (error) => resume(Effect.fail(error)))
+    // a broker that dies before it has read the request closes without an error
+    socket.on("close", () => resume(Effect.fail(Object.assign(new Error("closed without a reply"), { code: "EPIPE" }))))
     socket.on("data", (chunk: Buffer) => {
       received = Buffer.concat([received, chunk])
       if (received.length < 4 || received.length < 4 + received.readInt32BE(0)) return

@@ -1,5 +1,8 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import * as Program from "../src/Program.ts"
 
 describe("Program", () => {
@@ -32,9 +35,27 @@ describe("Program", () => {
 
   it.live("kills the program when it is interrupted", () =>
     Effect.gen(function* () {
-      const began = Date.now()
-      yield* Effect.flip(Effect.timeout(Program.run("sleep", ["30"]), "100 millis"))
-      assert.isBelow(Date.now() - began, 5000)
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "kafka-rig-test-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
+      const pidFile = join(directory, "pid")
+      const fiber = yield* Effect.forkChild(Program.run("sh", ["-c", 'echo $$ >"$0"; exec sleep 30', pidFile]))
+      const pid = yield* Effect.sync(() => Number(readFileSync(pidFile, "utf8") || "none")).pipe(
+        Effect.sandbox,
+        Effect.filterOrFail((number) => number > 0),
+        Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 200 })
+      )
+      const isAlive = Effect.isSuccess(Effect.try({ try: () => process.kill(pid, 0), catch: () => "gone" }))
+      assert.isTrue(yield* isAlive)
+      yield* Fiber.interrupt(fiber)
+      yield* Effect.retry(
+        Effect.filterOrFail(isAlive, (alive) => !alive),
+        {
+          schedule: Schedule.spaced("20 millis"),
+          times: 200
+        }
+      )
     })
   )
 })
