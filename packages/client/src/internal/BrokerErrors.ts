@@ -4,7 +4,14 @@
  * @since 0.1.0
  */
 import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
+import type { Cluster } from "../Cluster.ts"
 import { BrokerError, KafkaError } from "../KafkaError.ts"
+
+/** `host:port` of a node, as far as it is known. @internal */
+export const describeBroker = (cluster: Cluster, nodeId: number): string => {
+  const broker = cluster.metadata().brokers.get(nodeId)
+  return broker === undefined ? `node ${nodeId}` : `${broker.host}:${broker.port}`
+}
 
 /** @internal */
 export const brokerError = (options: {

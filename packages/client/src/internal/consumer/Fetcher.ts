@@ -11,8 +11,10 @@ import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
 import { Fetch, type FetchRequest, type FetchResponse, type PartitionData } from "@kafka-effect/protocol/messages/Fetch"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import { zeroUuid } from "@kafka-effect/protocol/Wire"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Latch from "effect/Latch"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
@@ -21,7 +23,7 @@ import type { Cluster } from "../../Cluster.ts"
 import { ConsumerError, OffsetOutOfRange, Rejected } from "../../ConsumerError.ts"
 import type { KafkaError } from "../../KafkaError.ts"
 import { monotonicMillis } from "../Backoff.ts"
-import { brokerError } from "../BrokerErrors.ts"
+import { brokerError, describeBroker } from "../BrokerErrors.ts"
 import type { FetchedBatch, FetchedPartition } from "./FetchedPartition.ts"
 import * as Offsets from "./Offsets.ts"
 
@@ -67,7 +69,7 @@ export const make = Effect.fnUntraced(function* (
   partitions: ReadonlyArray<FetchedPartition>,
   options: Options
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
-  const scope = yield* Effect.scope
+  const requests = yield* FiberSet.make<void>()
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const now = (): number => monotonicMillis(clock)
@@ -77,6 +79,7 @@ export const make = Effect.fnUntraced(function* (
   const arrived = Latch.makeUnsafe()
   const busy = new Set<number>()
   let turn = 0
+  let defect: Cause.Cause<never> | undefined
   const { retryBackoff, retryBackoffMax } = cluster.settings
 
   const backOff = (partition: FetchedPartition): void => {
@@ -87,8 +90,13 @@ export const make = Effect.fnUntraced(function* (
 
   const outOfRange = Effect.fnUntraced(function* (partition: FetchedPartition) {
     const { partition: number, position, topic } = partition
-    const ends = [Offsets.earliest, Offsets.latest].map((timestamp) => ({ topic, partition: number, timestamp }))
-    const [earliest, latest] = yield* Offsets.list(cluster, ends, options.isolation)
+    const look = (timestamp: bigint) =>
+      Effect.map(
+        Offsets.list(cluster, [{ topic, partition: number, timestamp }], options.isolation),
+        ([offset]) => offset
+      )
+    const earliest = yield* look(Offsets.earliest)
+    const latest = yield* look(Offsets.latest)
     if (position >= earliest && position <= latest) backOff(partition)
     else if (options.fallback === "fail") {
       const reason = new OffsetOutOfRange({ topic, partition: number, offset: position, earliest, latest })
@@ -110,9 +118,8 @@ export const make = Effect.fnUntraced(function* (
     }
     const known = ErrorCode.of(errorCode)
     if (!known.isRetriable && !known.invalidates.includes("leader")) {
-      const broker = cluster.metadata().brokers.get(nodeId)
-      const address = broker === undefined ? "" : `${broker.host}:${broker.port}`
-      const cause = brokerError({ nodeId, broker: address, api: "Fetch", code: errorCode, topic, partition: number })
+      const broker = describeBroker(cluster, nodeId)
+      const cause = brokerError({ nodeId, broker, api: "Fetch", code: errorCode, topic, partition: number })
       partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
       return
     }
@@ -163,6 +170,14 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 
+  /** A mistake of this program must not leave the reader waiting. */
+  const die = (cause: Cause.Cause<never>): Effect.Effect<void> =>
+    Effect.sync(() => {
+      if (Cause.hasInterruptsOnly(cause)) return
+      defect = cause
+      arrived.openUnsafe()
+    })
+
   const start = (nodeId: number, fetched: ReadonlyArray<FetchedPartition>): Effect.Effect<void> => {
     busy.add(nodeId)
     for (const partition of fetched) partition.isInFlight = true
@@ -176,7 +191,8 @@ export const make = Effect.fnUntraced(function* (
           wanted.openUnsafe()
         })
       ),
-      Effect.forkIn(scope),
+      Effect.tapCause(die),
+      FiberSet.run(requests),
       Effect.asVoid
     )
   }
@@ -217,7 +233,7 @@ export const make = Effect.fnUntraced(function* (
     const nextLook = yield* round()
     if (nextLook === Number.POSITIVE_INFINITY) yield* wanted.await
     else yield* Effect.raceFirst(wanted.await, Effect.sleep(Math.max(1, nextLook - now())))
-  }).pipe(Effect.forever, Effect.forkScoped)
+  }).pipe(Effect.forever, Effect.tapCause(die), Effect.forkScoped)
 
   /** A batch, an error, `undefined` at the end of all partitions, or "nothing" yet. */
   const poll = (): Taken | ConsumerError | undefined | "nothing" => {
@@ -238,6 +254,7 @@ export const make = Effect.fnUntraced(function* (
 
   const take: Fetcher["take"] = Effect.suspend(() => {
     arrived.closeUnsafe()
+    if (defect !== undefined) return Effect.failCause(defect)
     const found = poll()
     if (found === "nothing") return Effect.andThen(arrived.await, take)
     return found instanceof ConsumerError ? Effect.fail(found) : Effect.succeed(found)

@@ -11,7 +11,7 @@ import { ConsumerError, InvalidPartition, Rejected } from "../../ConsumerError.t
 import type { KafkaError } from "../../KafkaError.ts"
 import type { TopicPartition } from "../../Topic.ts"
 import { retryUntil } from "../Backoff.ts"
-import { brokerError } from "../BrokerErrors.ts"
+import { brokerError, describeBroker } from "../BrokerErrors.ts"
 
 /** What the protocol writes instead of a time, for the ends of the log. @internal */
 export const latest = BigInt(-1)
@@ -25,7 +25,7 @@ export interface Query extends TopicPartition {
 }
 
 /**
- * The offsets of all queries, in their order; -1 where no record is as new as the time asked for. Retried within
+ * The offsets of all queries, in their order, each partition once; -1 where no record is as new as the time asked for. Retried within
  * `requestTimeout`. With isolation `committed`, `latest` is the last stable offset.
  *
  * @internal
@@ -103,6 +103,7 @@ const ask = Effect.fnUntraced(function* (
       }))
     }))
   })
+  const broker = describeBroker(cluster, nodeId)
   const offsets: Array<readonly [index: number, offset: bigint]> = []
   for (const { name: topic, partitions } of response.topics) {
     for (const { errorCode, offset, oldStyleOffsets, partitionIndex: partition } of partitions) {
@@ -114,10 +115,13 @@ const ask = Effect.fnUntraced(function* (
         continue
       }
       if (ErrorCode.of(errorCode).invalidates.includes("leader")) yield* cluster.invalidate(topic)
-      const broker = cluster.metadata().brokers.get(nodeId)
-      const address = broker === undefined ? "" : `${broker.host}:${broker.port}`
-      return yield* brokerError({ nodeId, broker: address, api: "ListOffsets", code: errorCode, topic, partition })
+      return yield* brokerError({ nodeId, broker, api: "ListOffsets", code: errorCode, topic, partition })
     }
+  }
+  if (offsets.length < indices.length) {
+    const detail = "the response does not name all partitions"
+    const code = ErrorCode.codes.UNKNOWN_SERVER_ERROR
+    return yield* brokerError({ nodeId, broker, api: "ListOffsets", code, detail })
   }
   return offsets
 })

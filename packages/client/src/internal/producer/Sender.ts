@@ -19,9 +19,11 @@ import {
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import { WireError } from "@kafka-effect/protocol/WireError"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
 import type * as Latch from "effect/Latch"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
@@ -31,7 +33,7 @@ import type * as Connection from "../../Connection.ts"
 import type { KafkaError } from "../../KafkaError.ts"
 import { DeliveryTimeout, ProducerError, RecordTooLarge, Rejected, Unsupported } from "../../ProducerError.ts"
 import { monotonicMillis } from "../Backoff.ts"
-import { brokerError } from "../BrokerErrors.ts"
+import { brokerError, describeBroker } from "../BrokerErrors.ts"
 import type { Accumulator, PartitionQueue } from "./Accumulator.ts"
 import type { Batch, Written } from "./Batch.ts"
 
@@ -62,7 +64,8 @@ export const start = Effect.fnUntraced(function* (
   latch: Latch.Latch,
   options: Options
 ): Effect.fn.Return<void, never, Scope.Scope> {
-  const scope = yield* Effect.scope
+  // Its own end comes last: what the scope's other finalizers still flush is sent through it.
+  const requests = yield* FiberSet.make<void>()
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const now = (): number => monotonicMillis(clock)
@@ -78,6 +81,13 @@ export const start = Effect.fnUntraced(function* (
     accumulator.release(batch, false)
     accumulator.complete(batch, exit)
   }
+
+  /** A mistake of this program must not leave callers waiting. */
+  const died = (batches: Iterable<Batch>, cause: Cause.Cause<never>) =>
+    Effect.sync(() => {
+      if (Cause.hasInterruptsOnly(cause)) return
+      for (const batch of [...batches]) if (batch.exit === undefined) finish(batch, Exit.failCause(cause))
+    })
 
   const tryAgain = (batch: Batch, why: string): void => {
     batch.lastError = why
@@ -107,16 +117,8 @@ export const start = Effect.fnUntraced(function* (
     }
     const code = answer === undefined ? ErrorCode.codes.UNKNOWN_SERVER_ERROR : answer.errorCode
     const detail = answer === undefined ? "the response does not name the partition" : answer.errorMessage
-    const broker = cluster.metadata().brokers.get(nodeId)
-    const cause = brokerError({
-      nodeId,
-      broker: broker === undefined ? "" : `${broker.host}:${broker.port}`,
-      api: "Produce",
-      code,
-      topic,
-      partition,
-      detail
-    })
+    const broker = describeBroker(cluster, nodeId)
+    const cause = brokerError({ nodeId, broker, api: "Produce", code, topic, partition, detail })
     const known = ErrorCode.of(code)
     const leader = answer?.currentLeader
     if (known.isRetriable) tryAgain(batch, cause.message)
@@ -172,7 +174,8 @@ export const start = Effect.fnUntraced(function* (
           latch.openUnsafe()
         })
       ),
-      Effect.forkIn(scope),
+      Effect.tapCause((cause) => died(batches, cause)),
+      FiberSet.run(requests),
       Effect.asVoid
     )
   }
@@ -259,7 +262,11 @@ export const start = Effect.fnUntraced(function* (
     const nextLook = yield* round()
     if (nextLook === Number.POSITIVE_INFINITY) yield* latch.await
     else yield* Effect.raceFirst(latch.await, Effect.sleep(Math.max(1, nextLook - now())))
-  }).pipe(Effect.forever, Effect.forkScoped)
+  }).pipe(
+    Effect.forever,
+    Effect.tapCause((cause) => died(accumulator.incomplete, cause)),
+    Effect.forkScoped
+  )
 })
 
 interface Prepared {
