@@ -33,8 +33,8 @@ export interface Counts {
   versions: number
   /** Values that were compared, each at one version of one message. */
   values: number
-  /** Of these: values with something that the version cannot carry. */
-  strays: number
+  /** Values with something that the version cannot carry, which both sides refuse, or drop where it is ignorable. */
+  probes: number
   /** Messages without any value set, once per version. */
   defaults: number
 }
@@ -63,7 +63,7 @@ const has = (range: Wire.VersionRange | undefined, version: number): boolean =>
 
 /** Compares all; fails with the first `Difference`. */
 export const check = Effect.fnUntraced(function* (options: Options) {
-  const counts: Counts = { messages: 0, versions: 0, values: 0, strays: 0, defaults: 0 }
+  const counts: Counts = { messages: 0, versions: 0, values: 0, probes: 0, defaults: 0 }
   const tasks: Array<Task> = []
   for (const message of messages) {
     if (!message.messageName.includes(options.only)) continue
@@ -76,6 +76,9 @@ export const check = Effect.fnUntraced(function* (options: Options) {
       }
       tasks.push({ message, version, release, options })
     }
+  }
+  if (tasks.length === 0) {
+    return yield* new Java.OracleError({ message: `no message has ${options.only} in its name` })
   }
   // While Java works on the values of one version, those of the next ones are made.
   yield* Effect.forEach(
@@ -101,24 +104,32 @@ const randomFor = (seed: number, name: string, version: number, index: number): 
 interface Case {
   readonly subject: string
   readonly value: Values.Struct
-  /** Where the version lacks a field that has a value. */
-  readonly stray: Values.Stray | undefined
+  /** What is wrong with the value, if anything. */
+  readonly probe: Values.Probe | undefined
   readonly ours: Uint8Array | WireError
 }
 
-const makeCase = (task: Task, index: number): Case => {
-  const { message, options, release, version } = task
+const makeCase = ({ message, options, version }: Task, index: number): Case => {
   const name = message.messageName
   const random = randomFor(options.seed, name, version, index)
+  const value = Values.make(random, message, version, Values.profileOf(index))
+  const subject = `${name} v${version}, value ${index}`
+  return { subject, value, probe: undefined, ours: encode(message, version, value) }
+}
+
+const makeProbes = ({ message, options, release, version }: Task): ReadonlyArray<Case> => {
+  const name = message.messageName
   const range = options.ranges[release].get(name)!
   const isKnown = (text: string): boolean => {
     const versions = Wire.parseVersions(text)!
     return versions.lowest <= range.highest && range.lowest <= versions.highest
   }
-  const isStray = index > 5 && index % 4 === 2
-  const stray = isStray ? Values.stray(random, message, version, isKnown) : undefined
-  const value = stray?.value ?? Values.make(random, message, version, Values.profileOf(index))
-  return { subject: `${name} v${version}, value ${index}`, value, stray, ours: encode(message, version, value) }
+  return Values.probes(randomFor(options.seed, name, version, -1), message, version, isKnown).map((probe) => ({
+    subject: `${name} v${version}, ${probe.path} ${probe.kind === "null" ? "null" : "where the version lacks it"}`,
+    value: probe.value,
+    probe,
+    ours: encode(message, version, probe.value)
+  }))
 }
 
 const encode = (message: Wire.Message<object>, version: number, value: object): Uint8Array | WireError => {
@@ -133,13 +144,14 @@ const encode = (message: Wire.Message<object>, version: number, value: object): 
 const checkVersion = Effect.fnUntraced(function* (task: Task, counts: Counts) {
   const { message, options, release, version } = task
   const name = message.messageName
-  const cases = Array.from({ length: options.values }, (_, index) => makeCase(task, index))
+  const values = Array.from({ length: options.values }, (_, index) => makeCase(task, index))
+  const cases = [...values, ...makeProbes(task)]
   const requests = cases.flatMap(({ ours, value }) => [
     Java.encode(release, name, version, Json.stringify(message, version, value)),
     ...(ours instanceof WireError ? [] : [Java.decode(release, name, version, ours)])
   ])
   const replies = yield* options.oracle.ask([Java.encodeDefault(release, name, version), ...requests])
-  const byDefault = { subject: `${name} v${version} by default`, value: {}, stray: undefined }
+  const byDefault = { subject: `${name} v${version} by default`, value: {}, probe: undefined }
   yield* compareBytes(task, { ...byDefault, ours: encode(message, version, {}) }, replies[0])
   counts.defaults++
   let next = 1
@@ -151,8 +163,8 @@ const checkVersion = Effect.fnUntraced(function* (task: Task, counts: Counts) {
       yield* compareBytes(task, one, written)
       yield* compareValues(task, one, one.ours, replies[next++])
     }
-    counts.values++
-    if (one.stray !== undefined) counts.strays++
+    if (one.probe === undefined) counts.values++
+    else counts.probes++
   }
 })
 
@@ -171,11 +183,16 @@ const compareBytes = Effect.fnUntraced(function* ({ message, version }: Task, on
 
 /** Both refuse what the version cannot carry, for that reason. */
 const compareRefusal = Effect.fnUntraced(function* (one: Case, ours: WireError, reply: Reply) {
-  if (one.stray === undefined || ours.reason !== "UnsupportedVersion" || ours.field !== one.stray.path) {
+  const reason = one.probe?.kind === "null" ? "InvalidValue" : "UnsupportedVersion"
+  if (one.probe === undefined || ours.reason !== reason || ours.field !== one.probe.path) {
     return yield* differ(one, `we refuse it: ${ours.message}`)
   }
   if (reply.succeeded) return yield* differ(one, `we refuse it, Java does not: ${ours.message}`)
-  if (reply.exception.includes("UnsupportedVersionException")) return
+  const [exception] = reply.exception.split("\n", 1)
+  // Null is JSON of a wrong type to its converters, or a structure without its fields; its writers take it as it comes.
+  const wanted =
+    one.probe.kind === "null" ? /expected|unable to locate field|NullPointerException/ : /UnsupportedVersionException/
+  if (wanted.test(exception)) return
   return yield* differ(one, `we refuse it, and so does Java, but for another reason: ${reply.exception}`)
 })
 
@@ -195,8 +212,8 @@ const compareValues = Effect.fnUntraced(function* (
   if (!isDeepStrictEqual(decoded, read)) {
     return yield* differ(one, `we read ${show(decoded)}\nJava reads ${json}`)
   }
-  // What an ignorable stray field held is gone.
-  if (one.stray === undefined && !isDeepStrictEqual(decoded, one.value)) {
+  // What an ignorable field held is gone.
+  if (one.probe === undefined && !isDeepStrictEqual(decoded, one.value)) {
     return yield* differ(one, `we read another value: ${show(decoded)}`)
   }
 })

@@ -39,27 +39,36 @@ export interface Counts {
 
 /** Compares all; fails with the first `Difference`. */
 export const check = Effect.fnUntraced(function* (options: Options) {
-  const counts: Counts = { formats: 0, batches: 0, records: 0, cut: 0, damaged: 0 }
-  const random = new Random(options.seed ^ 0x5eed)
-  const kept: Array<Uint8Array> = []
-  for (const format of Batches.formats) {
-    for (let index = 0; index < options.values; index++) {
+  const counts: Counts = { formats: Batches.formats.length, batches: 0, records: 0, cut: 0, damaged: 0 }
+  const tasks = Batches.formats.flatMap((format) =>
+    Array.from({ length: options.values }, (_, index) => ({ format, index }))
+  )
+  // While Java works on one batch, the next ones are made.
+  const built = yield* Effect.forEach(
+    tasks,
+    Effect.fnUntraced(function* ({ format, index }, number) {
+      const random = randomFor(options.seed, number)
       const contents = Batches.make(random, format, index)
       const one: Case = { subject: `${Batches.nameOf(format)}, batch ${index}`, contents, oracle: options.oracle }
       const theirs = yield* checkBatch(one)
       yield* checkDamaged(one, theirs, random)
-      if (theirs.length < 20_000) kept.push(theirs)
       counts.batches++
       counts.damaged++
       counts.records += contents.records.length
       options.onProgress(counts)
-    }
-    counts.formats++
-  }
+      return theirs
+    }),
+    { concurrency: 3 }
+  )
+  const random = randomFor(options.seed, tasks.length)
   yield* checkEmpty(options, random)
-  for (; counts.cut < options.values * 5; counts.cut++) yield* checkCut(options, random, kept)
+  const small = built.filter((bytes) => bytes.length < 20_000)
+  for (; counts.cut < options.values * 5; counts.cut++) yield* checkCut(options, random, small)
   return counts
 })
+
+/** A generator of its own for each batch: several are made at the same time. */
+const randomFor = (seed: number, number: number): Random => new Random(seed ^ Math.imul(number + 1, 0x9e3779b1))
 
 interface Case {
   readonly subject: string

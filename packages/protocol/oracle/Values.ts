@@ -6,8 +6,11 @@ import { isDeepStrictEqual } from "node:util"
 import * as Wire from "../src/Wire.ts"
 import type { Random } from "../test/Random.ts"
 
-/** What one value is after. The first of them come once per version, `mixed` and `large` fill up the rest. */
-export type Profile = "defaults" | "nulls" | "lowest" | "highest" | "mixed" | "large"
+/**
+ * What one value is after. The first of them come once per version, `mixed` and `large` fill up the rest. `full` has no
+ * null, no default and something in each list: a place for every probe.
+ */
+export type Profile = "defaults" | "nulls" | "lowest" | "highest" | "mixed" | "large" | "full"
 
 export const profileOf = (index: number): Profile => {
   const first: ReadonlyArray<Profile> = ["defaults", "nulls", "lowest", "highest"]
@@ -99,6 +102,7 @@ const unknownTaggedFields = (context: Context, fields: ReadonlyArray<Wire.Field>
 
 const fieldValue = (context: Context, field: Wire.Field): unknown => {
   const { profile, random, version } = context
+  if (profile === "full") return typeValue(context, field.type, field.ast)
   if (Wire.hasVersion(field.facts.nullable, version)) {
     if (profile === "nulls" || random.chance(0.2)) return null
   }
@@ -224,6 +228,7 @@ const codePoint = (random: Random, length: number): number => {
 
 const count = ({ budget, profile, random }: Context, items: Wire.Field["ast"]): number => {
   const isPrimitive = Wire.typeOf(items).kind !== "struct"
+  if (profile === "full") return 1
   const usual = profile === "lowest" ? 0 : random.pick([0, 1, 1, 2, 3])
   const wanted =
     profile === "large" ? random.pick([usual, isPrimitive ? 126 : 5, 127, 128, random.integer(0, 300)]) : usual
@@ -232,53 +237,71 @@ const count = ({ budget, profile, random }: Context, items: Wire.Field["ast"]): 
   return found
 }
 
-/** A place in a value where the version has no field, with something in it that the version cannot carry. */
-export interface Stray {
+/** A value that is sound but for one place. */
+export interface Probe {
   readonly value: Struct
   readonly path: string
-  readonly isIgnorable: boolean
+  /** A value in a field that the version lacks, or null where the version does not allow it. */
+  readonly kind: "stray" | "null"
+}
+
+interface Place {
+  readonly owner: Struct
+  readonly field: Wire.Field
+  readonly path: string
+  readonly kind: Probe["kind"]
 }
 
 /**
- * Puts a value other than the default into a field that the version lacks; undefined where there is none. `isKnown` tells
- * whether the release that is to judge has the field at all.
+ * A probe for each place of a message where a version has no field or allows no null. `isKnown` tells whether the release
+ * that is to judge has a field of these versions at all.
  */
-export const stray = (
+export const probes = (
   random: Random,
   message: Wire.Message<object>,
   version: number,
   isKnown: (versions: string) => boolean
-): Stray | undefined => {
-  const value = make(random, message, version, "mixed")
-  const places: Array<{ readonly owner: Struct; readonly field: Wire.Field; readonly path: string }> = []
-  const visit = (ast: Wire.Field["ast"], owner: Struct, path: string): void => {
-    for (const field of Wire.fieldsOf(ast)) {
-      const place = path === "" ? field.name : `${path}.${field.name}`
-      const found = owner[field.name]
-      if (!Wire.hasVersion(field.facts.versions, version)) {
-        if (isKnown(field.facts.versions) && isSimple(field.type)) places.push({ owner, field, path: place })
-      } else if (field.type.kind === "struct" && found !== null) visit(field.ast, found as Struct, place)
-      else if (field.type.kind === "array" && found !== null && Wire.typeOf(field.type.items).kind === "struct") {
-        const { items } = field.type
-        ;(found as ReadonlyArray<Struct>).forEach((item, index) => {
-          visit(items, item, `${place}[${index}]`)
-        })
-      }
-    }
-  }
-  visit(message.ast, value, "")
-  if (places.length === 0) return undefined
-  const { field, owner, path } = random.pick(places)
-  const budget = { elements: 3, bytes: 10 }
-  const context: Context = { random, version, isFlexible: false, profile: "mixed", budget }
-  let tries = 0
-  do {
-    if (tries++ > 50) return undefined
-    owner[field.name] = typeValue(context, field.type, field.ast)
-  } while (isDefault(field, owner[field.name]))
-  return { value, path, isIgnorable: field.facts.ignorable === true }
+): ReadonlyArray<Probe> => {
+  const base = make(random, message, version, "full")
+  return placesOf(message.ast, version, base, "")
+    .map((_, index) => {
+      const value = structuredClone(base)
+      const { field, kind, owner, path } = placesOf(message.ast, version, value, "")[index]
+      if (kind === "stray" && !isKnown(field.facts.versions)) return undefined
+      owner[field.name] = kind === "null" ? null : other(random, version, field)
+      return { value, path, kind }
+    })
+    .filter((probe) => probe !== undefined)
 }
 
-/** Structures that a version lacks have no JSON at that version either, so Java could not be told. */
-const isSimple = (type: Wire.WireType): boolean =>
-  type.kind === "array" ? Wire.typeOf(type.items).kind !== "struct" : type.kind !== "struct"
+const placesOf = (ast: Wire.Field["ast"], version: number, owner: Struct, within: string): ReadonlyArray<Place> =>
+  Wire.fieldsOf(ast).flatMap((field): ReadonlyArray<Place> => {
+    const { facts, name, type } = field
+    const path = within === "" ? name : `${within}.${name}`
+    const isSimple = type.kind !== "struct" && !(type.kind === "array" && Wire.typeOf(type.items).kind === "struct")
+    if (!Wire.hasVersion(facts.versions, version)) {
+      // Structures that a version lacks have no JSON at that version either, so Java could not be told.
+      return isSimple ? [{ owner, field, path, kind: "stray" }] : []
+    }
+    const places: Array<Place> = []
+    if (!isNumber(type) && !Wire.hasVersion(facts.nullable, version)) places.push({ owner, field, path, kind: "null" })
+    // A full value has each struct, and one item in each list.
+    if (type.kind === "struct") places.push(...placesOf(field.ast, version, owner[name] as Struct, path))
+    else if (type.kind === "array" && !isSimple) {
+      const [item] = owner[name] as ReadonlyArray<Struct>
+      places.push(...placesOf(type.items, version, item, `${path}[0]`))
+    }
+    return places
+  })
+
+/** What has no null in any version. */
+const isNumber = ({ kind }: Wire.WireType): boolean => kind in bounds || /^(boolean|int64|float64|uuid)$/.test(kind)
+
+/** A value other than the default. */
+const other = (random: Random, version: number, field: Wire.Field): unknown => {
+  for (;;) {
+    const budget = { elements: 3, bytes: 10 }
+    const value = typeValue({ random, version, isFlexible: false, profile: "mixed", budget }, field.type, field.ast)
+    if (!isDefault(field, value)) return value
+  }
+}

@@ -23,6 +23,12 @@ const { values: flags } = parseArgs({
   }
 })
 
+const valuesPerVersion = Number(flags.values)
+if (!Number.isInteger(valuesPerVersion) || valuesPerVersion < 1) {
+  console.error(`--values takes a whole number of at least 1, not ${flags.values}`)
+  process.exit(1)
+}
+
 /** A small number is itself, any other text its hash. */
 const seedOf = (text: string): number => {
   const number = Number(text)
@@ -52,24 +58,26 @@ const program = Effect.gen(function* () {
   const oracle = yield* JavaOracle.make
   const { errors, headers, ranges } = yield* Coverage.check(oracle)
   say(`${errors} error codes and ${headers} header versions agree`)
-  const counts = yield* Messages.check({
-    oracle,
-    ranges,
-    seed,
-    values: Number(flags.values),
-    only: flags.only,
-    onProgress: (now) => onProgress(() => `${now.versions} versions, ${now.values} values agree, ${seconds()}`)
-  })
-  const { defaults, messages, strays, values, versions } = counts
-  say(
-    `${values} (API, version, value) triples agree: ${messages} messages at ${versions} versions in all; ` +
-      `${strays} of them with a field that the version lacks; and ${defaults} messages by default`
-  )
+  if (flags.only !== "records") {
+    const counts = yield* Messages.check({
+      oracle,
+      ranges,
+      seed,
+      values: valuesPerVersion,
+      only: flags.only,
+      onProgress: (now) => onProgress(() => `${now.versions} versions, ${now.values} values agree, ${seconds()}`)
+    })
+    const { defaults, messages, probes, values, versions } = counts
+    say(
+      `${values} (API, version, value) triples agree: ${messages} messages at ${versions} versions in all; ` +
+        `${defaults} messages by default; ${probes} values that a version cannot carry`
+    )
+  }
   if (flags.only !== "" && flags.only !== "records") return
   const records = yield* RecordsCheck.check({
     oracle,
     seed,
-    values: Number(flags.values),
+    values: valuesPerVersion,
     onProgress: (now) => onProgress(() => `${now.batches} batches, ${now.records} records agree, ${seconds()}`)
   })
   say(
