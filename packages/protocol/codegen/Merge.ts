@@ -128,19 +128,29 @@ class Sides {
     if (older !== undefined && newer !== undefined && older.type !== newer.type) {
       throw new Error(`${field.name}: type ${older.type} became ${newer.type}`)
     }
+    const versions = this.versions(older?.versions ?? older?.taggedVersions, newer?.versions ?? newer?.taggedVersions)
     return {
       name: field.name[0].toLowerCase() + field.name.slice(1),
       type: field.type,
-      versions: this.versions(older?.versions ?? older?.taggedVersions, newer?.versions ?? newer?.taggedVersions),
+      versions,
       nullable: this.versions(older?.nullableVersions, newer?.nullableVersions),
       tagged: this.versions(older?.taggedVersions, newer?.taggedVersions),
       tag: field.tag,
       default: newer?.default ?? older?.default,
-      ignorable: field.ignorable === true,
+      ignorable: this.ignorable(versions, older, newer),
       flexible: field.flexibleVersions,
       entityType: field.entityType,
       kips: kipsOf(field.about ?? "")
     }
+  }
+
+  /** Where versions lack the field, the newest of them says whether it may be dropped in silence. */
+  private ignorable(versions: string, older: FieldDefinition | undefined, newer: FieldDefinition | undefined): boolean {
+    for (let version = this.range.highest; version >= this.range.lowest; version--) {
+      const field = this.useOlder(version) ? older : newer
+      if (field !== undefined && !hasVersion(versions, version)) return field.ignorable === true
+    }
+    return (newer ?? older)?.ignorable === true
   }
 
   private inside(

@@ -14,7 +14,7 @@ export interface RequestHeader {
   readonly requestApiVersion: number
   /** `int32`, versions 0+. */
   readonly correlationId: number
-  /** `string`, versions 1+, nullable 1+. */
+  /** `string`, versions 1+, nullable 1+, ignorable. */
   readonly clientId: string | null
   readonly unknownTaggedFields?: ReadonlyArray<Wire.UnknownTaggedField>
 }
@@ -27,6 +27,6 @@ export const RequestHeader: Wire.Message<RequestHeader> = Wire.message(
     requestApiKey: Wire.field(Wire.int16, { versions: "0+" }),
     requestApiVersion: Wire.field(Wire.int16, { versions: "0+" }),
     correlationId: Wire.field(Wire.int32, { versions: "0+" }),
-    clientId: Wire.nullable(Wire.string, { versions: "1+", nullable: "1+", flexible: "none" })
+    clientId: Wire.nullable(Wire.string, { versions: "1+", nullable: "1+", ignorable: true, flexible: "none" })
   }
 )
