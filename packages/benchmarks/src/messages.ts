@@ -9,6 +9,7 @@ import { ProduceRequest } from "@kafka-effect/protocol/messages/Produce"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import * as WireCodec from "@kafka-effect/protocol/WireCodec"
 import { Bench } from "tinybench"
+import { print } from "./table.ts"
 
 const range = (length: number): ReadonlyArray<number> => Array.from({ length }, (_, index) => index)
 
@@ -53,7 +54,7 @@ const metadata: Wire.Input<MetadataResponse> = {
 }
 
 /** Adds the tasks; each codec is checked before it is timed. */
-export const suite = async (): Promise<Bench> => {
+const suite = async (): Promise<Bench> => {
   const bench = new Bench({ time: 1000, warmupTime: 250 })
   const add = <A>(name: string, message: Wire.Message<A>, version: number, value: Wire.Input<A>): void => {
     const codec = WireCodec.of(message, version)
@@ -73,4 +74,4 @@ export const suite = async (): Promise<Bench> => {
   return bench
 }
 
-if (import.meta.main) console.table((await suite()).table())
+if (import.meta.main) print(await suite(), "messages")

@@ -8,9 +8,9 @@ import type { Record } from "@kafka-effect/protocol/Record"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import * as Records from "@kafka-effect/protocol/Records"
 import { Bench } from "tinybench"
+import { print } from "./table.ts"
 
-/** Records per batch: multiply operations per second with it. */
-export const recordsPerBatch = 1000
+const recordsPerBatch = 1000
 
 const types: ReadonlyArray<CompressionType> = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -33,7 +33,7 @@ const read = async (bytes: Uint8Array): Promise<ReadonlyArray<Record>> =>
   Records.decode(Records.split(bytes).batches[0])
 
 /** Adds the tasks; each codec is checked before it is timed. */
-export const suite = async (): Promise<Bench> => {
+const suite = async (): Promise<Bench> => {
   const bench = new Bench({ time: 1000, warmupTime: 250 })
   for (const compression of types) {
     const bytes = new Uint8Array(await build().build({ compression }))
@@ -63,12 +63,4 @@ export const suite = async (): Promise<Bench> => {
   return bench
 }
 
-if (import.meta.main) {
-  const bench = await suite()
-  console.table(
-    bench.tasks.map((task) => ({
-      task: task.name,
-      "million records/s": recordsPerBatch / task.result!.latency.p50 / 1000
-    }))
-  )
-}
+if (import.meta.main) print(await suite(), "records", recordsPerBatch)

@@ -60,13 +60,6 @@ const zigZagLong = (value: number): bigint => {
 
 const isSmall = (value: number): boolean => value >= -0x40000000 && value < 0x40000000
 
-const sizeOfVarlong = (value: number): number => {
-  if (isSmall(value)) return sizeOfVarint(value)
-  let size = 1
-  for (let bits = zigZagLong(value); bits >= 0x80n; bits >>= 7n) size++
-  return size
-}
-
 /** Writes a zigzag varint and gives the place behind it. */
 const writeVarint = (slab: Uint8Array, start: number, value: number): number => {
   let position = start
@@ -90,6 +83,15 @@ const writeVarlong = (slab: Uint8Array, start: number, value: number): number =>
   slab[position++] = Number(bits)
   return position
 }
+
+/** Bytes of the length of a record that has 64 to 8191. */
+const usualLengthBytes = 2
+
+/**
+ * The most that a record has besides its key, value and headers: four varints of at most 5 bytes, the time's of 10, the
+ * attributes, the number of headers.
+ */
+const fixedRecordBytes = 36
 
 /** Below this length a loop beats the call of `set`. */
 const shortCopy = 24
@@ -133,8 +135,7 @@ export class RecordBatchBuilder {
    * An upper bound of the bytes that a record adds, however far its offset and its timestamp are from the first.
    */
   static maximumRecordBytes(key: Uint8Array | null, value: Uint8Array | null, headers: Headers): number {
-    // Two varints of 5 bytes and one of 10, the attributes, and the lengths of key, value and headers.
-    let size = 36 + (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
+    let size = fixedRecordBytes + (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
     for (const [name, content] of headers) size += 10 + name.length * 3 + (content === null ? 0 : content.length)
     return size
   }
@@ -154,26 +155,34 @@ export class RecordBatchBuilder {
       this.baseTimestamp = timestamp
       this.maxTimestamp = timestamp
     } else if (timestamp > this.maxTimestamp) this.maxTimestamp = timestamp
-    const timestampDelta = timestamp - this.baseTimestamp
-    const keyLength = key === null ? -1 : key.length
-    const valueLength = value === null ? -1 : value.length
+    const keyLength = key === null ? 0 : key.length
+    const valueLength = value === null ? 0 : value.length
     const encoded = headers.length === 0 ? undefined : encodeHeaders(headers)
-    let size = 1 + sizeOfVarlong(timestampDelta) + sizeOfVarint(offsetDelta)
-    size += sizeOfVarint(keyLength) + Math.max(keyLength, 0)
-    size += sizeOfVarint(valueLength) + Math.max(valueLength, 0)
-    size += encoded === undefined ? 1 : sizeOfHeaders(encoded)
-    this.reserve(size + 5)
+    this.reserve(fixedRecordBytes + keyLength + valueLength + (encoded === undefined ? 0 : sizeOfHeaders(encoded)))
     const slab = this.slab
-    let position = writeVarint(slab, this.position, size)
+    // The length in front of a record is known behind it. Most take two bytes: others are moved into place.
+    const start = this.position
+    const body = start + usualLengthBytes
+    let position = body
     slab[position++] = 0
-    position = writeVarlong(slab, position, timestampDelta)
+    position = writeVarlong(slab, position, timestamp - this.baseTimestamp)
     position = writeVarint(slab, position, offsetDelta)
-    position = writeVarint(slab, position, keyLength)
+    position = writeVarint(slab, position, key === null ? -1 : keyLength)
     if (key !== null) position = copy(slab, position, key)
-    position = writeVarint(slab, position, valueLength)
+    position = writeVarint(slab, position, value === null ? -1 : valueLength)
     if (value !== null) position = copy(slab, position, value)
     if (encoded === undefined) slab[position++] = 0
     else position = writeHeaders(slab, position, encoded)
+    const size = position - body
+    if (size >= 64 && size < 8192) {
+      slab[start] = ((size << 1) & 0x7f) | 0x80
+      slab[start + 1] = size >> 6
+    } else {
+      const moved = sizeOfVarint(size) - usualLengthBytes
+      slab.copyWithin(body + moved, body, position)
+      writeVarint(slab, start, size)
+      position += moved
+    }
     this.position = position
     this.lastOffsetDelta = offsetDelta
     this.count++
