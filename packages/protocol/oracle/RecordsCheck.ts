@@ -309,15 +309,19 @@ const checkEmpty = Effect.fnUntraced(function* ({ oracle }: Options, random: Ran
 })
 
 /** Batches of any format behind each other, as in a fetch response, cut where its limit is. */
-const checkCut = Effect.fnUntraced(function* ({ oracle }: Options, random: Random, kept: ReadonlyArray<Uint8Array>) {
-  const chosen = Array.from({ length: random.integer(1, 5) }, () => random.pick(kept))
+const checkCut = Effect.fnUntraced(function* ({ oracle }: Options, random: Random, batches: ReadonlyArray<Uint8Array>) {
+  const chosen = Array.from({ length: random.integer(1, 5) }, () => random.pick(batches))
   const whole = new Uint8Array(Buffer.concat(chosen))
-  const bytes = whole.subarray(0, random.chance(0.2) ? whole.length : random.integer(chosen[0].length, whole.length))
+  // Anywhere, or within the first bytes behind a batch or the last ones of it.
+  const kept = random.integer(1, chosen.length)
+  const near = chosen.slice(0, kept).reduce((sum, one) => sum + one.length, random.integer(-20, 20))
+  const end = random.chance(0.5) ? near : random.integer(chosen[0].length, whole.length)
+  const bytes = whole.subarray(0, Math.min(Math.max(end, chosen[0].length), whole.length))
   const subject = `${chosen.length} batches cut to ${bytes.length} of ${whole.length} bytes`
   const [reply] = yield* oracle.ask([Java.parseBatches(bytes)])
   if (!reply.succeeded) return yield* new Difference({ subject, detail: `Java cannot read them: ${reply.exception}` })
-  const batches = Json.parse(Buffer.from(reply.bytes).toString("utf8")) as ReadonlyArray<Batches.JavaBatch>
-  const expected = Batches.recordsOf(batches)
+  const parsed = Json.parse(Buffer.from(reply.bytes).toString("utf8")) as ReadonlyArray<Batches.JavaBatch>
+  const expected = Batches.recordsOf(parsed)
   const found = yield* Effect.promise(() => readAll(bytes))
   if (!isDeepStrictEqual(found, expected)) {
     const detail = `Java reads ${expected.length} records, we ${found?.length ?? "refuse them"}\n${Buffer.from(bytes).toString("hex").slice(0, 4000)}`
