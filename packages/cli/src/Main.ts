@@ -50,7 +50,23 @@ const services = Layer.mergeAll(
   CliOutput.layerPresenter(presenter)
 )
 
-const isQuiet = (cause: Cause.Cause<unknown>): boolean => Cause.hasInterruptsOnly(cause)
+/**
+ * Runs the command with these words. Fails when not everything was done; that nobody reads the output any more is no
+ * failure.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const program = (words: ReadonlyArray<string>) =>
+  Command.runWith(command, { version: version() })(Arguments.normalise(words)).pipe(
+    Effect.catchTag("OutputClosed", () => Effect.void),
+    // Help that was printed because nothing was asked for.
+    Effect.catchIf(
+      (error) => error._tag === "ShowHelp" && error.errors.length === 0,
+      () => Effect.void
+    ),
+    Effect.provide(services)
+  )
 
 /**
  * Runs the command with these words as the program of this process, and ends the process with its status: 0 when
@@ -63,11 +79,11 @@ export const run = (words: ReadonlyArray<string>): void => {
   const session = { interruptedStatus: 130 }
   // Writes report their errors themselves; the stream's own event would end the process with a stack trace.
   process.stdout.on("error", () => {})
-  Command.runWith(command, { version: version() })(Arguments.normalise(words)).pipe(
-    Effect.catchTag("OutputClosed", () => Effect.void),
-    Effect.tapCause((cause) => Effect.sync(() => isQuiet(cause) || process.stderr.write(`${Report.lineOf(cause)}\n`))),
+  program(words).pipe(
+    Effect.tapCause((cause) =>
+      Effect.sync(() => Cause.hasInterruptsOnly(cause) || process.stderr.write(`${Report.lineOf(cause)}\n`))
+    ),
     Effect.provideService(Session, session),
-    Effect.provide(services),
     NodeRuntime.runMain({
       disableErrorReporting: true,
       teardown: (exit, onExit) => {

@@ -31,7 +31,7 @@ const describePartition = (partition: ClusterMetadata.Partition): string => {
   const { isr, leader, offlineReplicas, replicas } = partition
   const offline = offlineReplicas.length === 0 ? "" : `, offline: ${offlineReplicas.join(",")}`
   const led = leader < 0 ? "no leader" : `leader ${leader}`
-  return `partition ${partition.partition}: ${led}, replicas: ${replicas.join(",")}, in sync: ${isr.join(",")}${offline}`
+  return `partition ${partition.partition}: ${led}, replicas: ${replicas.join(",")}, in sync: ${isr.length === 0 ? "none" : isr.join(",")}${offline}`
 }
 
 /**

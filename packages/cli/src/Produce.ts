@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 
+import { fstatSync } from "node:fs"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import type { Headers } from "@kafka-effect/protocol/Record"
 import * as Arr from "effect/Array"
@@ -35,7 +36,20 @@ export class InputFailed extends Data.TaggedError("InputFailed")<{ readonly deta
   }
 }
 
+/** A command is there to move much data: large batches made a million lines four times as fast as the default's 16 KiB. */
+const batchSize = 256 * 1024
+
 type BytesRecord = Topic.ProducerRecord<Uint8Array | null, Uint8Array>
+
+/** Node takes a directory for empty input. */
+const checkInput = Effect.try({
+  try: () => fstatSync(0).isDirectory(),
+  catch: (cause) => new InputFailed({ detail: cause instanceof Error ? cause.message : String(cause) })
+}).pipe(
+  Effect.flatMap((isDirectory) =>
+    isDirectory ? Effect.fail(new InputFailed({ detail: "it is a directory" })) : Effect.void
+  )
+)
 
 const chunks = NodeStream.fromReadable<Uint8Array, InputFailed>({
   evaluate: () => process.stdin,
@@ -95,7 +109,11 @@ export const command = Command.make(
     const { acks, brokers, compression, headers, topic } = options
     const producing = Effect.gen(function* () {
       const producer = yield* Producer.Producer
-      const progress = yield* Progress.make({ verb: "produced", printsRecords: false })
+      const progress = yield* Progress.make({
+        verb: "sent",
+        finalVerb: acks === 0 ? "sent" : "acknowledged",
+        printsRecords: false
+      })
       const toRecord = recordOf({
         keySeparator: Option.getOrUndefined(options.keySeparator),
         partition: Option.getOrUndefined(options.partition),
@@ -110,9 +128,10 @@ export const command = Command.make(
       yield* Stream.run(records, producer.sink(Topic.topic(topic, { key: Serde.bytes, value: Serde.bytes })))
     })
     const client = Layer.provide(
-      Producer.layer({ acks, compression }),
+      Producer.layer({ acks, compression, batchSize }),
       Kafka.layer({ bootstrapServers: brokers, clientId: "kafka-effect-cli" })
     )
+    yield* checkInput
     yield* Effect.provide(Effect.scoped(producing), client)
   })
 ).pipe(Command.withDescription("Write lines of standard input to a topic, one record each"))

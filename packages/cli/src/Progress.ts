@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 
 /**
@@ -43,16 +44,28 @@ export const line = (verb: string, records: number, bytes: number, milliseconds:
 const eraseLine = "\r\u001b[K"
 
 /**
- * Shows progress twice a second from the first second on, and a last time when the scope ends; nothing where standard
- * error is no terminal, or where the terminal shows the records themselves.
+ * How progress is shown.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** What happens to records, for example `sent`. */
+  readonly verb: string
+  /** What has happened to all of them when the command succeeds, for example `acknowledged`. */
+  readonly finalVerb: string
+  /** Whether the records themselves go to standard output: where that is a terminal too, there is no progress. */
+  readonly printsRecords: boolean
+}
+
+/**
+ * Shows progress twice a second from the first second on, and a last time when the scope ends well; nothing where
+ * standard error is no terminal.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (options: {
-  readonly verb: string
-  readonly printsRecords: boolean
-}): Effect.fn.Return<Progress, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Progress, never, Scope.Scope> {
   let records = 0
   let bytes = 0
   const progress: Progress = {
@@ -65,13 +78,23 @@ export const make = Effect.fnUntraced(function* (options: {
   if (!stderr.isTTY || (options.printsRecords && stdout.isTTY)) return progress
   const started = yield* Clock.currentTimeMillis
   let isShown = false
-  const show = Effect.map(Clock.currentTimeMillis, (now) => {
-    isShown = true
-    stderr.write(`${eraseLine}${line(options.verb, records, bytes, now - started)}`)
-  })
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => (isShown ? Effect.map(show, () => void stderr.write("\n")) : Effect.void))
+  const show = (verb: string) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      isShown = true
+      stderr.write(`${eraseLine}${line(verb, records, bytes, now - started)}`)
+    })
+  yield* Effect.addFinalizer((exit) =>
+    Effect.suspend(() => {
+      if (!isShown) return Effect.void
+      const last = Exit.isSuccess(exit) ? show(options.finalVerb) : Effect.void
+      return Effect.map(last, () => void stderr.write("\n"))
+    })
   )
-  yield* show.pipe(Effect.delay("500 millis"), Effect.forever, Effect.delay("500 millis"), Effect.forkScoped)
+  yield* show(options.verb).pipe(
+    Effect.delay("500 millis"),
+    Effect.forever,
+    Effect.delay("500 millis"),
+    Effect.forkScoped
+  )
   return progress
 })

@@ -20,9 +20,22 @@ const suggest = (suggestions: ReadonlyArray<string>): string => {
 }
 
 const describeInvalid = (error: CliError.NonShowHelpErrors): string => {
-  if (error._tag === "UnrecognizedOption") return `there is no option ${error.option}${suggest(error.suggestions)}`
-  if (error._tag === "UnknownSubcommand") return `there is no command ${error.subcommand}${suggest(error.suggestions)}`
-  return error.message.replace(/\.$/, "")
+  switch (error._tag) {
+    case "UnrecognizedOption":
+      return `there is no option ${error.option}${suggest(error.suggestions)}`
+    case "UnknownSubcommand":
+      return `there is no command ${error.subcommand}${suggest(error.suggestions)}`
+    case "MissingArgument":
+      return `${error.argument} is missing`
+    case "UnexpectedArgument":
+      return `there is no use for ${error.arguments.map((argument) => JSON.stringify(argument)).join(" ")}`
+    case "InvalidValue":
+      return error.value === ""
+        ? `--${error.option} needs a value: ${error.expected}`
+        : `--${error.option} cannot be ${JSON.stringify(error.value)}: it takes ${error.expected}`
+    default:
+      return error.message
+  }
 }
 
 const describeInvocation = ({ commandPath, errors }: CliError.ShowHelp): string =>
@@ -43,10 +56,9 @@ const describe = (error: unknown): string => {
   if (error instanceof KafkaError) return describeKafka(error)
   if (error instanceof ProducerError || error instanceof ConsumerError) {
     const { message, reason } = error
-    return reason._tag === "TopicUnavailable" ? describeKafka(reason.cause) : message
+    if (reason._tag === "TopicUnavailable") return describeKafka(reason.cause)
+    return reason._tag === "OffsetOutOfRange" ? message.replace(/Start .*$/, "Begin elsewhere by --from") : message
   }
-  if (error instanceof ConsumerError && error.reason._tag === "OffsetOutOfRange")
-    return error.message.replace("set fallback", "")
   const isExpected = [SerdeError, LineTooLong, OutputFailed, InputFailed].some((known) => error instanceof known)
   const message = error instanceof Error ? error.message : String(error)
   return isExpected ? message : `this is a defect of kafka-effect, please report it: ${message}`
