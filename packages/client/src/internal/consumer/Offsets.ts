@@ -19,6 +19,9 @@ export const latest = BigInt(-1)
 /** @internal */
 export const earliest = BigInt(-2)
 
+/** The first version that knows transactions (KIP-98). */
+const isolationVersion = 2
+
 /** A partition, and the time to look for: milliseconds since 1970, `latest` or `earliest`. @internal */
 export interface Query extends TopicPartition {
   readonly timestamp: bigint
@@ -89,9 +92,12 @@ const ask = Effect.fnUntraced(function* (
     if (partitions === undefined) topics.set(topic, new Map([[partition, index]]))
     else partitions.set(partition, index)
   }
-  const response = yield* cluster.request(nodeId, ListOffsets, {
+  const connection = yield* cluster.connection(nodeId, "main")
+  const version = yield* connection.version(ListOffsets)
+  const response = yield* connection.request(ListOffsets, {
     replicaId: -1,
-    isolationLevel: isolation === "committed" ? 1 : 0,
+    // Brokers without the field have no transactions either.
+    isolationLevel: isolation === "committed" && version >= isolationVersion ? 1 : 0,
     timeoutMs: cluster.settings.requestTimeout,
     topics: [...topics].map(([name, partitions]) => ({
       name,
