@@ -84,6 +84,7 @@ describe("Cluster", () => {
       broker.on(Fetch, () => silence)
       broker.on(ListGroups, () => respond({}))
       const cluster = yield* ScriptedCluster.connect(scripted, { maxInFlight: 1 })
+      yield* cluster.connection(1, "main")
       const poll = yield* Effect.forkChild(cluster.request(1, Fetch, { maxWaitMs: 10_000 }, { purpose: "fetch" }))
       yield* until(() => broker.of(Fetch).length === 1)
       yield* cluster.request(1, ListGroups, {})
@@ -170,6 +171,23 @@ describe("Cluster", () => {
       assert.strictEqual(scripted.asked().length, 3)
       yield* cluster.topic("t")
       assert.strictEqual(scripted.asked().length, 3, "what is known is not asked for")
+    })
+  )
+
+  it.live("C5 24: who asks while a refresh is under way shares it, unless it asks for less", () =>
+    Effect.gen(function* () {
+      const scripted = yield* ScriptedCluster.make(1)
+      scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 0 }] })
+      const cluster = yield* ScriptedCluster.connect(scripted)
+      scripted.delay = 100
+      const first = yield* Effect.forkChild(cluster.refresh())
+      yield* until(() => scripted.asked().length === 2)
+      const second = yield* Effect.forkChild(cluster.refresh(), { startImmediately: true })
+      const topic = yield* Effect.forkChild(cluster.topic("t"), { startImmediately: true })
+      yield* Fiber.joinAll([first, second])
+      assert.strictEqual(scripted.asked().length, 2)
+      assert.strictEqual((yield* Fiber.join(topic)).partitions.length, 1)
+      assert.strictEqual(scripted.asked().length, 3)
     })
   )
 
@@ -367,14 +385,15 @@ describe("Cluster", () => {
 
   it.live("C5 33: REBOOTSTRAP_REQUIRED sends the client to its bootstrap servers", () =>
     Effect.gen(function* () {
-      const scripted = yield* ScriptedCluster.make(1)
+      const scripted = yield* ScriptedCluster.make(3)
       const entrance = yield* ScriptedBroker.make()
       scripted.join(entrance)
       const cluster = yield* ScriptedCluster.connect(scripted, { bootstrapServers: [entrance] })
-      scripted.brokers[0].on(Metadata, () => respond({ errorCode: 129 }))
+      for (const broker of scripted.brokers) broker.on(Metadata, () => respond({ errorCode: 129 }))
       const before = entrance.of(Metadata).length
       yield* cluster.refresh()
       assert.strictEqual(entrance.of(Metadata).length, before + 1)
+      assert.strictEqual(scripted.asked().length, 1, "no other broker is asked")
     })
   )
 
