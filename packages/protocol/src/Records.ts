@@ -63,7 +63,7 @@ export const split = (bytes: Uint8Array): Split => {
       position += batch.bytes.length
     }
   } catch (error) {
-    if (batches.length === 0) throw error
+    if (batches.length === 0 || !(error instanceof WireError)) throw error
   }
   return { batches, partialBytes: end - position, partialBatchBytes }
 }
