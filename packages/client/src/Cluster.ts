@@ -12,8 +12,9 @@ import type { Api } from "@kafka-effect/protocol/Api"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClusterMetadata from "./ClusterMetadata.ts"
 import type * as Connection from "./Connection.ts"
@@ -136,6 +137,16 @@ const maxTopicLength = 249
 export const make = Effect.fnUntraced(function* (
   settings: Settings
 ): Effect.fn.Return<Cluster, KafkaError, Scope.Scope> {
+  // One scope for all connections, whenever they are opened: what is made after the client in the caller's scope ends
+  // before it, and can still send while it does.
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  return yield* makeIn(settings).pipe(
+    Scope.provide(scope),
+    Effect.onError(() => Scope.close(scope, Exit.void))
+  )
+})
+
+const makeIn = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<Cluster, KafkaError, Scope.Scope> {
   const store = yield* MetadataStore.make
   const events = yield* PubSub.sliding<ConnectionEvent>(256)
   const heard = yield* PubSub.subscribe(events)

@@ -604,6 +604,24 @@ describe("Cluster", () => {
     })
   )
 
+  it.live("what was made after the client in the same scope can send while it ends", () =>
+    Effect.gen(function* () {
+      const scripted = yield* ScriptedCluster.make(1)
+      const [broker] = scripted.brokers
+      broker.on(ListGroups, () => respond({}, { delay: 30 }))
+      const exits: Array<boolean> = []
+      yield* Effect.gen(function* () {
+        const cluster = yield* ScriptedCluster.connect(scripted)
+        yield* Effect.addFinalizer(() =>
+          Effect.map(Effect.exit(cluster.request(1, ListGroups, {})), (exit) => exits.push(Exit.isSuccess(exit)))
+        )
+        yield* cluster.connection(1, "main")
+      }).pipe(Effect.scoped)
+      assert.deepStrictEqual(exits, [true])
+      yield* until(() => broker.open() === 0)
+    })
+  )
+
   it.live("the end of the scope closes every connection and fails every waiter", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(2)

@@ -4,6 +4,7 @@ import { CreateTopics } from "@kafka-effect/protocol/messages/CreateTopics"
 import { DeleteTopics } from "@kafka-effect/protocol/messages/DeleteTopics"
 import { FindCoordinator } from "@kafka-effect/protocol/messages/FindCoordinator"
 import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
+import { ListGroups } from "@kafka-effect/protocol/messages/ListGroups"
 import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
 import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
 import { bootstrapServers, describeBrokers, describeRig } from "@kafka-effect/rig/brokers"
@@ -24,6 +25,14 @@ const createTopic = (kafka: Kafka.Kafka["Service"], name: string, numPartitions 
     const response = yield* kafka.request("controller", CreateTopics, { topics, timeoutMs: 10_000 })
     yield* succeeded("CreateTopics", response.topics[0].errorCode)
   })
+
+/** Opens a connection where one was lost, and no more. */
+const retryingOnce = <A>(effect: Effect.Effect<A, KafkaError>) =>
+  Effect.catchIf(
+    effect,
+    ({ maybeSent }) => !maybeSent,
+    () => effect
+  )
 
 const succeeded = (api: string, code: number): Effect.Effect<void, KafkaError> =>
   code === 0 ? Effect.void : Effect.fail(brokerError({ nodeId: -1, broker: "the broker", api, code }))
@@ -118,6 +127,40 @@ const releases: ReadonlyArray<readonly [version: string, source: string]> = [
   ["2.8.2", "negotiated"],
   ["3.9.1", "negotiated"]
 ]
+
+describeRig("Kafka on several brokers", () => {
+  it.live(
+    "C5 33: leaders are found again when a broker is killed; one that hangs costs a timeout and no more",
+    () =>
+      Effect.gen(function* () {
+        const running = yield* KafkaCluster.start({ nodes: 3 })
+        const kafka = yield* Kafka.make({ bootstrapServers: running.bootstrapServers, requestTimeout: "3 seconds" })
+        const { cluster } = kafka
+        const topics = [{ name: "t", numPartitions: 1, replicationFactor: 3 }]
+        const created = yield* kafka.request("controller", CreateTopics, { topics, timeoutMs: 10_000 })
+        yield* succeeded("CreateTopics", created.topics[0].errorCode)
+        const t0 = { topic: "t", partition: 0 }
+        const before = yield* retrying(kafka, cluster.leader(t0))
+        yield* cluster.request(before.nodeId, ListGroups, {})
+        yield* running.kill(before.nodeId)
+        const moved = Effect.flatMap(cluster.refresh(), () => cluster.leader(t0)).pipe(
+          Effect.repeat({ while: ({ nodeId }) => nodeId === before.nodeId })
+        )
+        const after = yield* retrying(kafka, moved)
+        assert.isAbove(after.leaderEpoch, before.leaderEpoch)
+        yield* running.start(before.nodeId)
+        yield* running.pause(after.nodeId)
+        const hung = yield* failure(retryingOnce(cluster.request(after.nodeId, ListGroups, {})), "RequestTimeout")
+        assert.isTrue(hung.maybeSent)
+        const others = cluster.request("any", ListGroups, {})
+        assert.strictEqual((yield* retrying(kafka, others)).errorCode, 0)
+        yield* running.resume(after.nodeId)
+        const again = yield* retrying(kafka, cluster.request(after.nodeId, ListGroups, {}))
+        assert.strictEqual(again.errorCode, 0)
+      }),
+    180_000
+  )
+})
 
 describeRig("Kafka on brokers of other releases", () => {
   for (const [version, source] of releases) {
