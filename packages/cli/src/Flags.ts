@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
-import type { CompressionType } from "@kafka-effect/protocol/Compression"
 import * as Config from "effect/Config"
 import * as CliError from "effect/cli/CliError"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Producer from "kafka-effect/Producer"
 import * as Arguments from "./Arguments.ts"
 import { unescape } from "./Escapes.ts"
 import * as Format from "./Format.ts"
@@ -102,6 +102,8 @@ const acknowledgements = new Map<string, "all" | 1 | 0>([
  */
 export const parseAcks = (text: string): Result.Result<"all" | 1 | 0, string> =>
   Result.fromNullishOr(acknowledgements.get(text), () => "all, -1 (the same), 1 or 0")
+
+type CompressionType = NonNullable<Producer.Options["compression"]>
 
 const compressionTypes: ReadonlyArray<CompressionType> = ["none", "gzip", "snappy", "lz4", "zstd"]
 

@@ -6,7 +6,6 @@
 
 import { fstatSync } from "node:fs"
 import * as NodeStream from "@effect/platform-node/NodeStream"
-import type { Headers } from "@kafka-effect/protocol/Record"
 import * as Arr from "effect/Array"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -78,7 +77,7 @@ const lines: Stream.Stream<Uint8Array, InputFailed | LineTooLong> = Stream.suspe
 const recordOf = (options: {
   readonly keySeparator: Uint8Array | undefined
   readonly partition: number | undefined
-  readonly headers: Headers
+  readonly headers: BytesRecord["headers"]
 }): ((line: Uint8Array) => BytesRecord) => {
   const { headers, keySeparator, partition } = options
   if (keySeparator === undefined) return (value) => ({ key: null, value, partition, headers })

@@ -1,8 +1,10 @@
 import { assert, it } from "@effect/vitest"
+import { DescribeLogDirs } from "@kafka-effect/protocol/messages/DescribeLogDirs"
 import { bootstrapServers, describeBrokers } from "@kafka-effect/rig/brokers"
 import * as KafkaTools from "@kafka-effect/rig/KafkaTools"
 import * as Kcat from "@kafka-effect/rig/Kcat"
 import { Effect } from "effect"
+import { Kafka } from "kafka-effect"
 import { disturb, run, runBadly, runWell } from "./cli.ts"
 
 const brokers = ["-b", bootstrapServers.join(",")]
@@ -36,6 +38,16 @@ const keyedLines = Array.from(
 /** Fails with a short text where a comparison of all bytes would print them all. */
 const assertSame = (printed: Uint8Array, expected: string | Uint8Array, what: string): void =>
   assert.isTrue(Buffer.from(expected).equals(printed), `${what}: ${printed.length} bytes differ from what was written`)
+
+/** How many bytes the leader keeps of partition 0. */
+const bytesOf = (topic: string) =>
+  Effect.gen(function* () {
+    const { cluster, request } = yield* Kafka.Kafka
+    const { nodeId } = yield* cluster.leader({ topic, partition: 0 })
+    const { results } = yield* request(nodeId, DescribeLogDirs, { topics: [{ topic, partitions: [0] }] })
+    const partitions = results.flatMap(({ topics }) => topics.flatMap(({ partitions }) => partitions))
+    return Number(partitions[0].partitionSize)
+  }).pipe(Effect.provide(Kafka.layer({ bootstrapServers })))
 
 const sorted = (lines: string): string => lines.split("\n").sort().join("\n")
 
@@ -75,6 +87,19 @@ describeBrokers("the command beside kcat and Kafka's own tools", () => {
       })
     )
   }
+
+  it.live("compresses with each codec", () =>
+    Effect.gen(function* () {
+      const sizes = yield* Effect.forEach(codecs, (codec) => {
+        const topic = newTopic()
+        return Effect.andThen(produce(topic, keyedLines, "-p", "0", "-z", codec), bytesOf(topic))
+      })
+      const [none, ...compressed] = sizes
+      assert.isAbove(none, keyedLines.length)
+      for (const size of compressed) assert.isBelow(size, none / 2)
+      assert.strictEqual(new Set(compressed).size, compressed.length, `sizes: ${compressed}`)
+    })
+  )
 
   kcatIt("formats as kcat does: headers, null and empty keys and values", () =>
     Effect.gen(function* () {
