@@ -20,15 +20,16 @@ import * as Json from "./Json.ts"
 import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
 import { Session } from "./Session.ts"
+import * as Topics from "./Topics.ts"
 
 /** Every partition of the topics, or the one that is asked for. */
 const partitionsOf = Effect.fnUntraced(function* (topics: ReadonlyArray<string>, only: Option.Option<number>) {
-  const { cluster } = yield* Kafka.Kafka
   const lists = yield* Effect.forEach(new Set(topics), (name) => {
     const topic = Topic.topic(name, { key: Serde.bytes, value: Serde.bytes })
-    if (Option.isSome(only)) return Effect.succeed([[topic, only.value] as const])
-    return Effect.map(cluster.topic(name), ({ partitions }) =>
-      partitions.map(({ partition }) => [topic, partition] as const)
+    return Effect.map(Topics.find(name, { isCreated: false }), ({ partitions }) =>
+      Option.isSome(only)
+        ? [[topic, only.value] as const]
+        : partitions.map(({ partition }) => [topic, partition] as const)
     )
   })
   return lists.flat()

@@ -79,6 +79,11 @@ export const run = (words: ReadonlyArray<string>): void => {
   const session = { interruptedStatus: 130 }
   // Writes report their errors themselves; the stream's own event would end the process with a stack trace.
   process.stdout.on("error", () => {})
+  let interruptions = 0
+  process.on("SIGINT", () => {
+    // The first one lets the command send what it has and close; who asks again does not want to wait for that.
+    if (++interruptions > 1) process.exit(130)
+  })
   program(words).pipe(
     Effect.tapCause((cause) =>
       Effect.sync(() => Cause.hasInterruptsOnly(cause) || process.stderr.write(`${Report.lineOf(cause)}\n`))

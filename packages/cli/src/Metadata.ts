@@ -10,6 +10,7 @@ import type * as ClusterMetadata from "kafka-effect/ClusterMetadata"
 import * as Kafka from "kafka-effect/Kafka"
 import * as Flags from "./Flags.ts"
 import * as Output from "./Output.ts"
+import * as Topics from "./Topics.ts"
 
 /**
  * What is printed of a cluster.
@@ -88,7 +89,10 @@ const byName = (one: ClusterMetadata.Topic, other: ClusterMetadata.Topic): numbe
 /** Asks for the topics by name, so that one that does not exist is an error; for all topics where none is named. */
 const look = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
   const { cluster } = yield* Kafka.Kafka
-  const found = names.length === 0 ? undefined : yield* Effect.forEach(new Set(names), (name) => cluster.topic(name))
+  const found =
+    names.length === 0
+      ? undefined
+      : yield* Effect.forEach(new Set(names), (name) => Topics.find(name, { isCreated: false }))
   const metadata = found === undefined ? yield* cluster.refresh("all") : cluster.metadata()
   const overview: Overview = {
     clusterId: metadata.clusterId,

@@ -22,6 +22,7 @@ import * as Flags from "./Flags.ts"
 import * as KeyedLine from "./KeyedLine.ts"
 import { LineSplitter, LineTooLong } from "./Lines.ts"
 import * as Progress from "./Progress.ts"
+import * as Topics from "./Topics.ts"
 
 /**
  * Standard input cannot be read, for example because it is a directory.
@@ -107,6 +108,7 @@ export const command = Command.make(
   Effect.fnUntraced(function* (options) {
     const { acks, brokers, compression, headers, topic } = options
     const producing = Effect.gen(function* () {
+      yield* Topics.find(topic, { isCreated: true })
       const producer = yield* Producer.Producer
       const progress = yield* Progress.make({
         verb: "sent",
@@ -126,7 +128,7 @@ export const command = Command.make(
       })
       yield* Stream.run(records, producer.sink(Topic.topic(topic, { key: Serde.bytes, value: Serde.bytes })))
     })
-    const client = Layer.provide(
+    const client = Layer.provideMerge(
       Producer.layer({ acks, compression, batchSize }),
       Kafka.layer({ bootstrapServers: brokers, clientId: "kafka-effect-cli" })
     )

@@ -12,6 +12,7 @@ import { SerdeError } from "kafka-effect/Serde"
 import { LineTooLong } from "./Lines.ts"
 import { OutputFailed } from "./Output.ts"
 import { InputFailed } from "./Produce.ts"
+import { TopicMissing } from "./Topics.ts"
 
 /** One-letter suggestions are left out: any letter is near to any other. */
 const suggest = (suggestions: ReadonlyArray<string>): string => {
@@ -44,8 +45,6 @@ const describeInvocation = ({ commandPath, errors }: CliError.ShowHelp): string 
 const describeKafka = ({ message, reason }: KafkaError): string => {
   if (reason._tag === "Unreachable") return message.replace("bootstrapServers", "--brokers")
   if (reason._tag !== "BrokerError" || reason.topic === undefined) return message
-  if (reason.name === "UNKNOWN_TOPIC_OR_PARTITION")
-    return `topic ${reason.topic} does not exist; kafka-effect metadata lists the topics that there are`
   if (reason.name === "INVALID_TOPIC_EXCEPTION")
     return `"${reason.topic}" cannot be the name of a topic: that takes letters, digits, ".", "_" and "-", 249 at most`
   return message
@@ -59,7 +58,9 @@ const describe = (error: unknown): string => {
     if (reason._tag === "TopicUnavailable") return describeKafka(reason.cause)
     return reason._tag === "OffsetOutOfRange" ? message.replace(/Start .*$/, "Begin elsewhere by --from") : message
   }
-  const isExpected = [SerdeError, LineTooLong, OutputFailed, InputFailed].some((known) => error instanceof known)
+  const isExpected = [SerdeError, LineTooLong, OutputFailed, InputFailed, TopicMissing].some(
+    (known) => error instanceof known
+  )
   const message = error instanceof Error ? error.message : String(error)
   return isExpected ? message : `this is a defect of kafka-effect, please report it: ${message}`
 }

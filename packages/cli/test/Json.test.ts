@@ -14,7 +14,9 @@ describe("Json", () => {
     assert.deepStrictEqual(parsed(null).key, null)
     assert.deepStrictEqual(parsed(Buffer.of()).payload, "")
     assert.deepStrictEqual(parsed(Buffer.of(0, 255)).payload, { base64: "AP8=" })
-    assert.deepStrictEqual(parsed(Buffer.from('"\\\n\u0000')).key, '"\\\n\u0000')
+    for (const text of ['"', "\\", "\n", "\u0000", "\u001f", "\u007f", "ž", "\u2028", "🦜"]) {
+      assert.strictEqual(parsed(Buffer.from(`<${text}>`)).key, `<${text}>`)
+    }
   })
 
   it("encodes all of a view and nothing beside it", () => {

@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { DescribeLogDirs } from "@kafka-effect/protocol/messages/DescribeLogDirs"
-import { bootstrapServers, describeBrokers } from "@kafka-effect/rig/brokers"
+import { bootstrapServers, describeBrokers, describeRig } from "@kafka-effect/rig/brokers"
+import * as KafkaCluster from "@kafka-effect/rig/KafkaCluster"
 import * as KafkaTools from "@kafka-effect/rig/KafkaTools"
 import * as Kcat from "@kafka-effect/rig/Kcat"
 import { Effect } from "effect"
@@ -271,6 +272,19 @@ describeBrokers("metadata", () => {
       assert.strictEqual(json.topics[0].partitions.length, 3)
       const { exitCode } = yield* run(["metadata", ...brokers, "-e"])
       assert.strictEqual(exitCode, 1)
+    })
+  )
+})
+
+describeRig("brokers that create no topics", () => {
+  it.live("produce says in one line that the topic does not exist", () =>
+    Effect.gen(function* () {
+      const cluster = yield* KafkaCluster.start({ properties: { "auto.create.topics.enable": "false" } })
+      const args = ["produce", "missing", "-b", cluster.bootstrapServers.join(",")]
+      assert.include(
+        yield* runBadly(args, { stdin: "x\n" }),
+        "topic missing does not exist, and the brokers do not create it"
+      )
     })
   )
 })
