@@ -520,6 +520,20 @@ describe("Connection", () => {
     })
   )
 
+  it.live("C5 19: acks=0 to a broker that reads no more fails in time, and closes the connection", () =>
+    Effect.gen(function* () {
+      const broker = yield* ScriptedBroker.make()
+      const connection = yield* connect(broker, { requestTimeout: 200 })
+      broker.pause()
+      const topicData = [{ name: "t", partitionData: [{ index: 0, records: new Uint8Array(4_000_000) }] }]
+      const produce = connection.send(Produce, { acks: 0, topicData }, { timeout: 200, maxVersion: 12 })
+      const error = yield* Effect.flip(Effect.forever(produce))
+      assert.include(["RequestTimeout", "ConnectionLost"], error.reason._tag)
+      assert.isTrue(error.isRetriable)
+      assert.isFalse(connection.isAlive())
+    })
+  )
+
   it.live("C5 23: answers that cannot be read fail their request and no other", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()

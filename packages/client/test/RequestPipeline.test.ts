@@ -34,8 +34,10 @@ describe("RequestPipeline", () => {
     pipeline.enqueue(entry())
     pipeline.take()
     assert.isTrue(pipeline.canSend)
-    pipeline.take()
+    const written = pipeline.take()
     assert.isFalse(pipeline.canSend)
+    assert.strictEqual(pipeline.size, 3)
+    assert.deepStrictEqual(pipeline.takeWritten(), [written])
     assert.strictEqual(pipeline.size, 2)
   })
 

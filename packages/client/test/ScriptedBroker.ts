@@ -77,6 +77,8 @@ export interface ScriptedBroker {
   ) => void
   /** Writes bytes on an open connection, asked for or not. */
   readonly push: (connection: number, bytes: Uint8Array) => void
+  /** Reads no more from the connections that are open. */
+  readonly pause: () => void
   /** Closes all connections; those that come later are accepted. */
   readonly dropConnections: () => void
   /** Closes all connections and the port. */
@@ -212,6 +214,9 @@ export const make = (
           open: () => sockets.size,
           on: (api, script) => void answers.set(api.key, script as (request: Received) => Answer),
           push: (connection, bytes) => void sockets.get(connection)?.write(bytes),
+          pause: () => {
+            for (const socket of sockets.values()) socket.pause()
+          },
           dropConnections,
           stop
         }

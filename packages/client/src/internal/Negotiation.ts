@@ -21,7 +21,8 @@ import * as Effect from "effect/Effect"
 import * as ApiVersions from "../ApiVersions.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import { brokerError } from "./BrokerErrors.ts"
-import type { Exchange, RequestChannel } from "./RequestChannel.ts"
+import type { Exchange } from "./ChannelState.ts"
+import type { RequestChannel } from "./RequestChannel.ts"
 import * as Software from "./Software.ts"
 
 /** @internal */

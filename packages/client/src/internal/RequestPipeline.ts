@@ -26,6 +26,8 @@ export class RequestPipeline<E extends Entry> {
   private lastCorrelationId: number
   private waiting: Array<E> = []
   private inFlight: Array<E> = []
+  // Taken, without a response to come, and not yet known to be written.
+  private unanswered: Array<E> = []
 
   constructor(maxInFlight: number, firstCorrelationId = 0) {
     this.maxInFlight = maxInFlight
@@ -34,11 +36,11 @@ export class RequestPipeline<E extends Entry> {
 
   /** Requests that wait or are in flight: the connection's load. */
   get size(): number {
-    return this.waiting.length + this.inFlight.length
+    return this.waiting.length + this.inFlight.length + this.unanswered.length
   }
 
   get isIdle(): boolean {
-    return this.waiting.length === 0 && this.inFlight.length === 0
+    return this.size === 0
   }
 
   get canSend(): boolean {
@@ -54,12 +56,25 @@ export class RequestPipeline<E extends Entry> {
     const entry = this.waiting.shift()!
     entry.correlationId = this.lastCorrelationId = nextCorrelationId(this.lastCorrelationId)
     if (entry.expectsResponse) this.inFlight.push(entry)
+    else this.unanswered.push(entry)
     return entry
   }
 
   /** Takes back the entry that `take` gave last, because it could not be encoded: nothing of it was written. */
   untake(entry: E): void {
-    if (this.inFlight[this.inFlight.length - 1] === entry) this.inFlight.pop()
+    const taken = entry.expectsResponse ? this.inFlight : this.unanswered
+    if (taken[taken.length - 1] === entry) taken.pop()
+  }
+
+  get hasUnanswered(): boolean {
+    return this.unanswered.length > 0
+  }
+
+  /** Takes out the requests without a response: they have been written. */
+  takeWritten(): ReadonlyArray<E> {
+    const written = this.unanswered
+    this.unanswered = []
+    return written
   }
 
   /** The request whose response is next. */
@@ -83,6 +98,7 @@ export class RequestPipeline<E extends Entry> {
   earliestDeadline(): number {
     let earliest = Infinity
     for (const entry of this.inFlight) if (entry.deadline < earliest) earliest = entry.deadline
+    for (const entry of this.unanswered) if (entry.deadline < earliest) earliest = entry.deadline
     for (const entry of this.waiting) if (entry.deadline < earliest) earliest = entry.deadline
     return earliest
   }
@@ -94,15 +110,17 @@ export class RequestPipeline<E extends Entry> {
     return expired
   }
 
-  /** A request in flight whose deadline has passed. */
+  /** A request that was taken and whose deadline has passed. */
   overdue(now: number): E | undefined {
-    return this.inFlight.find((entry) => entry.deadline <= now)
+    const isOverdue = (entry: E) => entry.deadline <= now
+    return this.inFlight.find(isOverdue) ?? this.unanswered.find(isOverdue)
   }
 
-  /** Empties both queues. */
-  drain(): { readonly inFlight: ReadonlyArray<E>; readonly waiting: ReadonlyArray<E> } {
-    const drained = { inFlight: this.inFlight, waiting: this.waiting }
+  /** Empties it: what may have been sent, and what was not. */
+  drain(): { readonly sent: ReadonlyArray<E>; readonly waiting: ReadonlyArray<E> } {
+    const drained = { sent: [...this.inFlight, ...this.unanswered], waiting: this.waiting }
     this.inFlight = []
+    this.unanswered = []
     this.waiting = []
     return drained
   }
