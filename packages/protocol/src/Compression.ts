@@ -12,8 +12,9 @@
 import * as zlib from "node:zlib"
 import { ByteError } from "./ByteReader.ts"
 import * as Lz4 from "./Lz4.ts"
-import { asyncBytes, type MaybePromise } from "./MaybePromise.ts"
+import { asyncBytes, asyncRestoredBytes, type MaybePromise } from "./MaybePromise.ts"
 import * as Snappy from "./Snappy.ts"
+import * as Zstd from "./Zstd.ts"
 
 /**
  * The codecs that Kafka knows, by the names of its `compression.type` setting.
@@ -71,10 +72,13 @@ export const typeOf = (id: number): CompressionType => {
 
 const damaged = (type: string, limit: number, cause: unknown): ByteError => {
   if (cause instanceof ByteError) return cause
-  // Node's error for more output than `maxOutputLength`.
-  if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") return tooLarge(limit)
+  if (isTooLarge(cause)) return tooLarge(limit)
   return new ByteError("Decompression", `the ${type} data is damaged: ${messageOf(cause)}`, -1, cause)
 }
+
+/** Node's error for more output than `maxOutputLength`. */
+const isTooLarge = (cause: unknown): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE"
 
 const tooLarge = (limit: number): ByteError =>
   new ByteError("TooLarge", `the batch decompresses to more than the limit of ${limit} bytes`, -1)
@@ -83,50 +87,100 @@ const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.me
 
 type Callback = (error: Error | null, result: Buffer) => void
 
-/** A codec of node:zlib. */
-const zlibCodec = (
-  name: CompressionType,
-  functions: {
-    readonly compressSync: (bytes: Uint8Array) => Buffer
-    readonly compress: (bytes: Uint8Array, callback: Callback) => void
-    readonly decompressSync: (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Buffer
-    readonly decompress: (bytes: Uint8Array, options: { readonly maxOutputLength: number }, callback: Callback) => void
-  }
-): Codec => ({
-  compress: (bytes) => {
-    if (bytes.length < asyncBytes) return functions.compressSync(bytes)
-    return new Promise((resolve, reject) => {
-      functions.compress(bytes, (error, result) => (error === null ? resolve(result) : reject(error)))
-    })
-  },
-  decompress: (bytes, limit) => {
-    // zlib refuses 0 as a limit.
-    const options = { maxOutputLength: Math.max(limit, 1) }
-    if (bytes.length < asyncBytes) {
-      try {
-        return functions.decompressSync(bytes, options)
-      } catch (error) {
-        throw damaged(name, limit, error)
-      }
+/** The functions of node:zlib for one format, at once and on the thread pool. */
+interface Zlib {
+  readonly compressSync: (bytes: Uint8Array) => Buffer
+  readonly compress: (bytes: Uint8Array, callback: Callback) => void
+  readonly decompressSync: (bytes: Uint8Array, options: ZlibOptions) => Buffer
+  readonly decompress: (bytes: Uint8Array, options: ZlibOptions, callback: Callback) => void
+}
+
+interface ZlibOptions {
+  readonly maxOutputLength: number
+  readonly chunkSize: number
+}
+
+const zlibCompress = (functions: Zlib, bytes: Uint8Array): MaybePromise<Uint8Array> => {
+  if (bytes.length < asyncBytes) return functions.compressSync(bytes)
+  return new Promise((resolve, reject) => {
+    functions.compress(bytes, (error, result) => (error === null ? resolve(result) : reject(error)))
+  })
+}
+
+/** What compressed bytes say about their content. It may be wrong: it says where to work, and in what steps. */
+interface Claim {
+  /** The size of the content, where it is said. */
+  readonly size: number | undefined
+  readonly maxSize: number
+}
+
+/** A result of one chunk is not copied again, and chunks of less than this cost more than the work on them. */
+const chunkSize = ({ size }: Claim, unknown: number): number =>
+  Math.min(Math.max((size ?? unknown) + 1, zlib.constants.Z_MIN_CHUNK), maxChunkSize)
+
+const maxChunkSize = 1024 * 1024
+
+const zlibDecompress = (functions: Zlib, bytes: Uint8Array, limit: number, claim: Claim): MaybePromise<Uint8Array> => {
+  if (claim.maxSize <= asyncRestoredBytes && bytes.length <= asyncRestoredBytes) {
+    try {
+      // zlib refuses 0 as a limit.
+      const maxOutputLength = Math.max(Math.min(limit, asyncRestoredBytes), 1)
+      return functions.decompressSync(bytes, { maxOutputLength, chunkSize: chunkSize(claim, 16 * 1024) })
+    } catch (error) {
+      if (!isTooLarge(error) || limit <= asyncRestoredBytes) throw error
     }
-    return new Promise((resolve, reject) => {
-      functions.decompress(bytes, options, (error, result) =>
-        error === null ? resolve(result) : reject(damaged(name, limit, error))
-      )
-    })
   }
-})
+  return new Promise((resolve, reject) => {
+    const options = { maxOutputLength: Math.max(limit, 1), chunkSize: chunkSize(claim, asyncRestoredBytes) }
+    functions.decompress(bytes, options, (error, result) => (error === null ? resolve(result) : reject(error)))
+  })
+}
+
+const gzipFunctions: Zlib = {
+  compressSync: zlib.gzipSync,
+  compress: zlib.gzip,
+  decompressSync: zlib.gunzipSync,
+  decompress: zlib.gunzip
+}
+
+/** gzip ends with the size before compression, modulo 2^32. */
+const gzipClaim = (bytes: Uint8Array): Claim => {
+  const size = bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true)
+  return { size, maxSize: size }
+}
+
+const zstdFunctions: Zlib = {
+  compressSync: zlib.zstdCompressSync,
+  compress: zlib.zstdCompress,
+  decompressSync: zlib.zstdDecompressSync,
+  decompress: zlib.zstdDecompress
+}
+
+const zstdDecompress = (bytes: Uint8Array, limit: number): MaybePromise<Uint8Array> => {
+  const frames = Zstd.frames(bytes)
+  if (frames.length === 1) return zlibDecompress(zstdFunctions, frames[0].bytes, limit, frames[0])
+  const all = async (): Promise<Uint8Array> => {
+    const parts: Array<Uint8Array> = []
+    let left = limit
+    for (const frame of frames) {
+      const part = await zlibDecompress(zstdFunctions, frame.bytes, left, frame)
+      left -= part.length
+      if (left < 0) throw tooLarge(limit)
+      parts.push(part)
+    }
+    return Buffer.concat(parts)
+  }
+  return all()
+}
 
 const codecs = new Map<CompressionType, Codec>([
   ["none", { compress: (bytes) => bytes, decompress: (bytes) => bytes }],
   [
     "gzip",
-    zlibCodec("gzip", {
-      compressSync: zlib.gzipSync,
-      compress: zlib.gzip,
-      decompressSync: zlib.gunzipSync,
-      decompress: zlib.gunzip
-    })
+    {
+      compress: (bytes) => zlibCompress(gzipFunctions, bytes),
+      decompress: (bytes, limit) => zlibDecompress(gzipFunctions, bytes, limit, gzipClaim(bytes))
+    }
   ],
   ["snappy", { compress: (bytes) => Snappy.compress(bytes), decompress: Snappy.decompress }],
   [
@@ -136,15 +190,7 @@ const codecs = new Map<CompressionType, Codec>([
       decompress: (bytes, limit, { magic }) => Lz4.decompress(bytes, limit, { anyChecksum: magic === 0 })
     }
   ],
-  [
-    "zstd",
-    zlibCodec("zstd", {
-      compressSync: zlib.zstdCompressSync,
-      compress: zlib.zstdCompress,
-      decompressSync: zlib.zstdDecompressSync,
-      decompress: zlib.zstdDecompress
-    })
-  ]
+  ["zstd", { compress: (bytes) => zlibCompress(zstdFunctions, bytes), decompress: zstdDecompress }]
 ])
 
 /**
@@ -167,13 +213,23 @@ export const register = (type: CompressionType, codec: Codec): void => {
 export const codecOf = (type: CompressionType): Codec => codecs.get(type)!
 
 /**
- * Compresses with the registered codec.
+ * Compresses with the registered codec. Throws or rejects with `ByteError` where the codec fails.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const compress = (type: CompressionType, bytes: Uint8Array, options: CodecOptions): MaybePromise<Uint8Array> =>
-  codecOf(type).compress(bytes, options)
+export const compress = (type: CompressionType, bytes: Uint8Array, options: CodecOptions): MaybePromise<Uint8Array> => {
+  const fail = (cause: unknown): never => {
+    if (cause instanceof ByteError) throw cause
+    throw new ByteError("InvalidValue", `the ${type} codec cannot compress: ${messageOf(cause)}`, -1, cause)
+  }
+  try {
+    const result = codecOf(type).compress(bytes, options)
+    return result instanceof Promise ? result.catch(fail) : result
+  } catch (error) {
+    return fail(error)
+  }
+}
 
 /**
  * Decompresses with the registered codec, to at most `limit` bytes. Throws or rejects with `ByteError`.

@@ -7,7 +7,7 @@
  */
 import * as lz4 from "lz4-napi"
 import { ByteError } from "./ByteReader.ts"
-import { asyncBytes, type MaybePromise } from "./MaybePromise.ts"
+import { asyncBytes, asyncRestoredBytes, blocksPerTurn, type MaybePromise, smallBlock } from "./MaybePromise.ts"
 
 const magic = 0x184d2204
 /** Version 1, independent blocks. */
@@ -19,6 +19,8 @@ const headerBytes = 7
 const incompressible = 0x80000000
 /** How far back a dependent block may refer. */
 const windowBytes = 64 * 1024
+/** What the length of a match begins to count at. */
+const minimumMatch = 4
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 
@@ -73,11 +75,12 @@ export const compress = (
 interface Block {
   readonly bytes: Uint8Array
   readonly isCompressed: boolean
+  /** Bytes that it restores to. */
+  readonly size: number
 }
 
 interface Frame {
   readonly blocks: ReadonlyArray<Block>
-  readonly maxBlockBytes: number
   readonly areIndependent: boolean
 }
 
@@ -91,6 +94,7 @@ const readFrame = (bytes: Uint8Array, anyChecksum: boolean): Frame => {
   if ((flag & 1) !== 0) throw damaged("LZ4 frames with a dictionary are not supported", 4)
   const sizeCode = (bytes[5] >> 4) & 7
   if (sizeCode < 4) throw damaged(`there is no LZ4 block size ${sizeCode}`, 5)
+  const maxBlockBytes = 1 << (8 + 2 * sizeCode)
   let offset = 6 + ((flag & 8) !== 0 ? 8 : 0)
   if (offset >= bytes.length) throw damaged("the LZ4 frame header is cut off", offset)
   const checksum = bytes[offset]
@@ -102,24 +106,77 @@ const readFrame = (bytes: Uint8Array, anyChecksum: boolean): Frame => {
   const blocks: Array<Block> = []
   for (;;) {
     if (bytes.length - offset < 4) throw damaged("the LZ4 frame has no end mark", offset)
-    const size = view.getUint32(offset, true)
+    const word = view.getUint32(offset, true)
     offset += 4
-    if (size === 0) break
-    const length = size & ~incompressible
+    if (word === 0) break
+    const length = word & ~incompressible
     if (length > bytes.length - offset) throw damaged(`an LZ4 block of ${length} bytes is cut off`, offset)
-    blocks.push({ bytes: bytes.subarray(offset, offset + length), isCompressed: (size & incompressible) === 0 })
+    const isCompressed = (word & incompressible) === 0
+    const size = isCompressed ? restoredSize(bytes, offset, offset + length) : length
+    if (size > maxBlockBytes) throw damaged(`an LZ4 block of ${size} bytes in a frame of ${maxBlockBytes}`, offset)
+    blocks.push({ bytes: bytes.subarray(offset, offset + length), isCompressed, size })
     // The batch around it has a CRC of its own: the checksum of a block is passed over.
     offset += length + ((flag & 16) !== 0 ? 4 : 0)
   }
-  return { blocks, maxBlockBytes: 1 << (8 + 2 * sizeCode), areIndependent: (flag & 32) !== 0 }
+  return { blocks, areIndependent: (flag & 32) !== 0 }
 }
 
-/** The library wants the size of the output in front of a block; it may be less in the end, never more. */
-const sized = (block: Uint8Array, size: number): Buffer => {
-  const input = Buffer.allocUnsafe(4 + block.length)
+/**
+ * The bytes that a block restores to, found by walking over its sequences: nothing in a frame says it, and the library
+ * allocates what it is told. Reading past the end gives NaN, which is no end of a block.
+ */
+const restoredSize = (bytes: Uint8Array, start: number, end: number): number => {
+  let position = start
+  let size = 0
+  while (position < end) {
+    const token = bytes[position++]
+    let literals = token >>> 4
+    if (literals === 15) {
+      let more = 255
+      while (more === 255) literals += more = bytes[position++]
+    }
+    position += literals
+    size += literals
+    // The last sequence has literals only.
+    if (position >= end) break
+    position += 2
+    let match = token & 15
+    if (match === 15) {
+      let more = 255
+      while (more === 255) match += more = bytes[position++]
+    }
+    size += match + minimumMatch
+  }
+  if (position !== end) throw damaged("an LZ4 block ends inside of a sequence", start)
+  return size
+}
+
+/** The library wants the size of the output in front of a block. */
+const sized = ({ bytes, size }: Block): Buffer => {
+  const input = Buffer.allocUnsafe(4 + bytes.length)
   input.writeUInt32LE(size, 0)
-  input.set(block, 4)
+  input.set(bytes, 4)
   return input
+}
+
+/** What dependent blocks refer to: the last 64 KiB in front of them, kept together so that no byte is moved often. */
+class Window {
+  private readonly bytes = new Uint8Array(2 * windowBytes)
+  private end = 0
+
+  add(part: Uint8Array): void {
+    const tail = part.subarray(Math.max(part.length - windowBytes, 0))
+    if (this.end + tail.length > this.bytes.length) {
+      this.bytes.copyWithin(0, this.end - windowBytes, this.end)
+      this.end = windowBytes
+    }
+    this.bytes.set(tail, this.end)
+    this.end += tail.length
+  }
+
+  view(): Uint8Array {
+    return this.bytes.subarray(Math.max(this.end - windowBytes, 0), this.end)
+  }
 }
 
 /**
@@ -133,37 +190,37 @@ export const decompress = (
   limit: number,
   options: { /** Takes a wrong header checksum too: message sets v0. */ readonly anyChecksum: boolean }
 ): MaybePromise<Uint8Array> => {
-  const { areIndependent, blocks, maxBlockBytes } = readFrame(bytes, options.anyChecksum)
+  const { areIndependent, blocks } = readFrame(bytes, options.anyChecksum)
+  const total = blocks.reduce((sum, block) => sum + block.size, 0)
+  if (total > limit) {
+    throw new ByteError("TooLarge", `the LZ4 frame decompresses to more than the limit of ${limit} bytes`, -1)
+  }
+  const window = areIndependent || blocks.length === 1 ? undefined : new Window()
   const parts: Array<Uint8Array> = []
-  let total = 0
   const add = (part: Uint8Array): void => {
-    total += part.length
-    if (total > limit) {
-      throw new ByteError("TooLarge", `the LZ4 frame decompresses to more than the limit of ${limit} bytes`, -1)
-    }
     parts.push(part)
+    window?.add(part)
   }
-  // Nothing restores more than 255 bytes from one, so a small block gets a small buffer.
-  const roomFor = (block: Block): number => Math.min(maxBlockBytes, block.bytes.length * 255)
-  const dictionary = (): Uint8Array | undefined => {
-    if (areIndependent || parts.length === 0) return undefined
-    const before = parts.length === 1 ? parts[0] : Buffer.concat(parts)
-    return before.subarray(Math.max(before.length - windowBytes, 0))
-  }
-  if (bytes.length < asyncBytes) {
-    for (const block of blocks) {
-      add(block.isCompressed ? lz4.uncompressSync(sized(block.bytes, roomFor(block)), dictionary()) : block.bytes)
-    }
-    return Buffer.concat(parts)
+  const restore = (block: Block): Uint8Array =>
+    block.isCompressed ? lz4.uncompressSync(sized(block), window?.view()) : block.bytes
+  if (total < asyncRestoredBytes && blocks.length <= blocksPerTurn) {
+    for (const block of blocks) add(restore(block))
+    return join(parts)
   }
   const rest = async (): Promise<Uint8Array> => {
+    let turn = 0
     for (const block of blocks) {
-      add(block.isCompressed ? await lz4.uncompress(sized(block.bytes, roomFor(block)), dictionary()) : block.bytes)
+      // Small blocks are not worth the hop to the thread pool, but many of them are worth a pause.
+      if (block.isCompressed && block.size >= smallBlock) add(await lz4.uncompress(sized(block), window?.view()))
+      else add(restore(block))
+      if (++turn % blocksPerTurn === 0) await new Promise(setImmediate)
     }
-    return Buffer.concat(parts)
+    return join(parts)
   }
   return rest()
 }
+
+const join = (parts: ReadonlyArray<Uint8Array>): Uint8Array => (parts.length === 1 ? parts[0] : Buffer.concat(parts))
 
 const prime1 = 0x9e3779b1
 const prime2 = 0x85ebca77

@@ -6,7 +6,7 @@
  */
 import * as snappy from "snappy"
 import { ByteError } from "./ByteReader.ts"
-import { asyncBytes, type MaybePromise } from "./MaybePromise.ts"
+import { asyncBytes, asyncRestoredBytes, blocksPerTurn, type MaybePromise, smallBlock } from "./MaybePromise.ts"
 
 // \x82SNAPPY\0, then version 1 and compatible version 1.
 const header = new Uint8Array([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1])
@@ -91,19 +91,32 @@ const asBytes = (result: string | Buffer): Uint8Array => result as Buffer
  * @since 0.1.0
  */
 export const decompress = (bytes: Uint8Array, limit: number): MaybePromise<Uint8Array> => {
-  const blocks = blocksOf(bytes)
+  const blocks = blocksOf(bytes).map((block) => ({ block, size: declaredLength(block) }))
   let total = 0
-  for (const block of blocks) {
-    const length = declaredLength(block)
+  for (const { block, size } of blocks) {
     // Snappy's densest element restores 64 bytes from 3: what claims much more is damaged, and is not allocated.
-    if (length > block.length * 64) {
-      throw new ByteError("Decompression", `${block.length} bytes of snappy cannot hold ${length}`, -1)
+    if (size > block.length * 64) {
+      throw new ByteError("Decompression", `${block.length} bytes of snappy cannot hold ${size}`, -1)
     }
-    total += length
+    total += size
     if (total > limit) {
       throw new ByteError("TooLarge", `the snappy blocks decompress to more than the limit of ${limit} bytes`, -1)
     }
   }
-  if (total < asyncBytes) return join(blocks.map((block) => asBytes(snappy.uncompressSync(block))))
-  return Promise.all(blocks.map((block) => snappy.uncompress(block).then(asBytes))).then(join)
+  if (total < asyncRestoredBytes && blocks.length <= blocksPerTurn) {
+    return join(blocks.map(({ block }) => asBytes(snappy.uncompressSync(block))))
+  }
+  const rest = async (): Promise<Uint8Array> => {
+    const parts: Array<Uint8Array> = []
+    for (let start = 0; start < blocks.length; start += blocksPerTurn) {
+      const turn = blocks.slice(start, start + blocksPerTurn)
+      const restored = turn.map(({ block, size }) =>
+        size < smallBlock ? snappy.uncompressSync(block) : snappy.uncompress(block)
+      )
+      parts.push(...(await Promise.all(restored)).map(asBytes))
+      await new Promise(setImmediate)
+    }
+    return join(parts)
+  }
+  return rest()
 }
