@@ -8,8 +8,7 @@
  * @since 0.1.0
  */
 import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
-import { Fetch, type FetchRequest, type FetchResponse, type PartitionData } from "@kafka-effect/protocol/messages/Fetch"
-import type * as Wire from "@kafka-effect/protocol/Wire"
+import { Fetch } from "@kafka-effect/protocol/messages/Fetch"
 import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -20,21 +19,15 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Cluster } from "../../Cluster.ts"
-import { ConsumerError, OffsetOutOfRange, Rejected } from "../../ConsumerError.ts"
-import type { KafkaError } from "../../KafkaError.ts"
+import { ConsumerError } from "../../ConsumerError.ts"
 import { monotonicMillis } from "../Backoff.ts"
-import { brokerError, describeBroker } from "../BrokerErrors.ts"
+import { brokerError } from "../BrokerErrors.ts"
 import type { FetchedBatch, FetchedPartition } from "./FetchedPartition.ts"
-import * as Offsets from "./Offsets.ts"
+import * as FetchOutcomes from "./FetchOutcomes.ts"
+import * as FetchRequests from "./FetchRequests.ts"
 
 /** @internal */
-export interface Options {
-  readonly isolation: "committed" | "uncommitted"
-  /** Where to go on when the position does not exist (any more). */
-  readonly fallback: "earliest" | "latest" | "fail"
-  readonly fetchMinBytes: number
-  readonly fetchMaxBytes: number
-  readonly fetchMaxWait: number
+export interface Options extends FetchRequests.Options, FetchOutcomes.Options {
   /** Bytes that may wait for the reader. */
   readonly prefetchBytes: number
 }
@@ -52,12 +45,6 @@ export interface Fetcher {
    */
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
 }
-
-/** The first version that names topics by their ids (KIP-516). */
-const topicIdVersion = 13
-
-/** "No session": every fetch names all its partitions (KIP-227). */
-const noSession = { sessionId: 0, sessionEpoch: -1 }
 
 /**
  * Starts to fetch, for as long as the scope.
@@ -80,64 +67,17 @@ export const make = Effect.fnUntraced(function* (
   const busy = new Set<number>()
   let turn = 0
   let defect: Cause.Cause<never> | undefined
-  const { retryBackoff, retryBackoffMax } = cluster.settings
+  const { retryBackoff } = cluster.settings
 
-  const backOff = (partition: FetchedPartition): void => {
-    partition.failures++
-    const wait = Math.min(retryBackoffMax, retryBackoff * 2 ** (partition.failures - 1))
-    partition.notBefore = now() + wait * (0.8 + 0.4 * random.nextDoubleUnsafe())
-  }
-
-  const outOfRange = Effect.fnUntraced(function* (partition: FetchedPartition) {
-    const { partition: number, position, topic } = partition
-    const look = (timestamp: bigint) =>
-      Effect.map(
-        Offsets.list(cluster, [{ topic, partition: number, timestamp }], options.isolation),
-        ([offset]) => offset
-      )
-    const earliest = yield* look(Offsets.earliest)
-    const latest = yield* look(Offsets.latest)
-    if (position >= earliest && position <= latest) backOff(partition)
-    else if (options.fallback === "fail") {
-      const reason = new OffsetOutOfRange({ topic, partition: number, offset: position, earliest, latest })
-      partition.error = new ConsumerError({ reason })
-    } else partition.position = options.fallback === "earliest" ? earliest : latest
-  })
-
-  const failedPartition = Effect.fnUntraced(function* (
-    partition: FetchedPartition,
-    data: PartitionData,
-    nodeId: number,
-    response: FetchResponse
-  ) {
-    const { errorCode, currentLeader } = data
-    const { partition: number, topic } = partition
-    if (errorCode === ErrorCode.codes.OFFSET_OUT_OF_RANGE) {
-      yield* Effect.catch(outOfRange(partition), (error) => Effect.sync(() => (partition.error = error)))
-      return
-    }
-    const known = ErrorCode.of(errorCode)
-    if (!known.isRetriable && !known.invalidates.includes("leader")) {
-      const broker = describeBroker(cluster, nodeId)
-      const cause = brokerError({ nodeId, broker, api: "Fetch", code: errorCode, topic, partition: number })
-      partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
-      return
-    }
-    backOff(partition)
-    if (currentLeader.leaderId < 0) yield* cluster.invalidate(topic)
-    else {
-      const leader = { nodeId: currentLeader.leaderId, leaderEpoch: currentLeader.leaderEpoch }
-      yield* cluster.updateLeader(topic, number, leader, response.nodeEndpoints)
-    }
-  })
+  const outcomes = FetchOutcomes.make(cluster, options, { now, random: () => random.nextDoubleUnsafe() })
 
   const fetch = Effect.fnUntraced(function* (nodeId: number, fetched: ReadonlyArray<FetchedPartition>) {
     const connection = yield* cluster.connection(nodeId, "fetch")
     const { topics } = cluster.metadata()
     const haveIds = fetched.every(({ topic }) => (topics.get(topic)?.id ?? zeroUuid) !== zeroUuid)
-    const version = yield* connection.version(Fetch, haveIds ? {} : { maxVersion: topicIdVersion - 1 })
+    const version = yield* connection.version(Fetch, haveIds ? {} : { maxVersion: FetchRequests.topicIdVersion - 1 })
     const asked = new Map(fetched.map((partition) => [partition, partition.position]))
-    const message = request(cluster, fetched, version, options)
+    const message = FetchRequests.request(cluster, fetched, version, options)
     const response = yield* connection.request(Fetch, message, { version })
     if (response.errorCode !== ErrorCode.codes.NONE) {
       const { broker } = connection
@@ -150,7 +90,7 @@ export const make = Effect.fnUntraced(function* (
         const partition = fetched.find((one) => one.topic === topic && one.partition === data.partitionIndex)
         if (partition === undefined) continue
         if (data.errorCode !== ErrorCode.codes.NONE) {
-          yield* failedPartition(partition, data, nodeId, response)
+          yield* outcomes.failedPartition(partition, data, nodeId, response)
           continue
         }
         partition.failures = 0
@@ -159,16 +99,6 @@ export const make = Effect.fnUntraced(function* (
       }
     }
   })
-
-  const failed = (fetched: ReadonlyArray<FetchedPartition>, cause: KafkaError): Effect.Effect<void> => {
-    for (const partition of fetched) {
-      if (cause.isRetriable) backOff(partition)
-      else partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
-    }
-    return Effect.forEach(new Set(fetched.map(({ topic }) => topic)), (topic) => cluster.invalidate(topic), {
-      discard: true
-    })
-  }
 
   /** A mistake of this program must not leave the reader waiting. */
   const die = (cause: Cause.Cause<never>): Effect.Effect<void> =>
@@ -182,7 +112,7 @@ export const make = Effect.fnUntraced(function* (
     busy.add(nodeId)
     for (const partition of fetched) partition.isInFlight = true
     return fetch(nodeId, fetched).pipe(
-      Effect.catch((error) => failed(fetched, error)),
+      Effect.catch((error) => outcomes.failed(fetched, error)),
       Effect.ensuring(
         Effect.sync(() => {
           busy.delete(nodeId)
@@ -262,36 +192,3 @@ export const make = Effect.fnUntraced(function* (
 
   return { take }
 })
-
-const request = (
-  cluster: Cluster,
-  fetched: ReadonlyArray<FetchedPartition>,
-  version: number,
-  options: Options
-): Wire.Input<FetchRequest> => {
-  const byTopic = new Map<string, Array<FetchedPartition>>()
-  for (const partition of fetched) {
-    const list = byTopic.get(partition.topic)
-    if (list === undefined) byTopic.set(partition.topic, [partition])
-    else list.push(partition)
-  }
-  const topics = [...byTopic].map(([topic, list]) => {
-    const partitions = list.map(({ maxBytes, partition, position }) => ({
-      partition,
-      currentLeaderEpoch: cluster.leaderFor(topic, partition)?.leaderEpoch ?? -1,
-      fetchOffset: position,
-      partitionMaxBytes: maxBytes
-    }))
-    return version >= topicIdVersion
-      ? { topicId: cluster.metadata().topics.get(topic)?.id ?? zeroUuid, partitions }
-      : { topic, partitions }
-  })
-  return {
-    ...noSession,
-    maxWaitMs: options.fetchMaxWait,
-    minBytes: options.fetchMinBytes,
-    maxBytes: options.fetchMaxBytes,
-    isolationLevel: options.isolation === "committed" ? 1 : 0,
-    topics
-  }
-}
