@@ -125,17 +125,36 @@ const checkCrc = (bytes: Uint8Array): void => {
 /** Where the last slow varint ended: a second result without an object. */
 let next = 0
 
-/** A varint of any length as its 64 bits; reading past the end gives zeros, and the record's length then disagrees. */
-const slowVarlong = (data: Uint8Array, start: number): bigint => {
-  let value = 0n
+/** The record that is being read. */
+let reading = 0
+
+/**
+ * A varint of any length as a number, in two parts of which the lower has 28 bits; reading past the end gives zeros, and
+ * the record's length then disagrees.
+ */
+const slowVarlong = (data: Uint8Array, start: number): number => {
+  let low = 0
   let position = start
-  for (let shift = 0n; shift < 70n; shift += 7n) {
+  for (let shift = 0; shift < 28; shift += 7) {
     const byte = data[position++]
-    value |= BigInt(byte & 0x7f) << shift
+    low |= (byte & 0x7f) << shift
     if (!(byte >= 0x80)) {
       next = position
-      const bits = BigInt.asUintN(64, value)
-      return (bits >> 1n) ^ -(bits & 1n)
+      return (low >>> 1) ^ -(low & 1)
+    }
+  }
+  let high = 0
+  let scale = 1
+  for (let index = 4; index < 10; index++) {
+    const byte = data[position++]
+    // The tenth byte has one bit of the 64.
+    high += (byte & (index === 9 ? 1 : 0x7f)) * scale
+    scale *= 128
+    if (!(byte >= 0x80)) {
+      next = position
+      // Halved before the parts meet: exact as far as the result is.
+      const half = high * 0x8000000 + (low >>> 1)
+      return (low & 1) === 0 ? half : -half - 1
     }
   }
   throw new ByteError("InvalidLength", "a varint is longer than 10 bytes", start)
@@ -171,25 +190,30 @@ const decodeRecords = (batch: RecordBatch, data: Uint8Array): ReadonlyArray<Reco
     const detail = `${count} records do not fit into ${data.length} bytes`
     return fail(new ByteError("InvalidLength", detail, at.recordCount).within("recordCount"))
   }
+  const records: Array<Record> = new Array(count)
   try {
-    return readRecords(batch, data, count)
+    readRecords(batch, data, records)
+    return records
   } catch (error) {
-    return fail(error)
+    // A varint does not know where it stands.
+    return fail(error instanceof ByteError && error.field === "" ? error.within(`records[${reading}]`) : error)
   }
 }
 
-const readRecords = (batch: RecordBatch, data: Uint8Array, count: number): ReadonlyArray<Record> => {
+/** Fills the array, which has a place for each record. */
+const readRecords = (batch: RecordBatch, data: Uint8Array, records: Array<Record>): void => {
   const { baseOffset, baseTimestamp } = batch
   const appendTime = batch.timestampType === "append" ? batch.maxTimestamp : undefined
   const buffer = data.buffer
   const base = data.byteOffset
   const end = data.length
-  const records: Array<Record> = new Array(count)
+  const count = records.length
   let position = 0
   let expectedDelta = 0
   let offset = baseOffset
   // Varints of one byte are read in place: that is nearly all of them.
   for (let index = 0; index < count; index++) {
+    reading = index
     let byte = data[position]
     let length: number
     if (byte < 0x80) {
@@ -223,7 +247,7 @@ const readRecords = (batch: RecordBatch, data: Uint8Array, count: number): Reado
         timestampDelta = (bits >>> 1) ^ -(bits & 1)
         position += 2
       } else {
-        timestampDelta = Number(slowVarlong(data, position))
+        timestampDelta = slowVarlong(data, position)
         position = next
       }
     }
@@ -316,9 +340,9 @@ const readRecords = (batch: RecordBatch, data: Uint8Array, count: number): Reado
     offset += 1n
   }
   if (position !== end) {
-    throw new ByteError("TrailingBytes", `${end - position} bytes are left over behind the records`, position)
+    const detail = `${end - position} bytes are left over behind the records`
+    throw new ByteError("TrailingBytes", detail, position).within("records")
   }
-  return records
 }
 
 /** Leaves the place behind the headers in `next`. */

@@ -5,8 +5,9 @@
  * @since 0.1.0
  */
 import { crc32c } from "@node-rs/crc32"
+import { ByteError } from "./ByteReader.ts"
 import * as Compression from "./Compression.ts"
-import * as MaybePromise from "./MaybePromise.ts"
+import type * as MaybePromise from "./MaybePromise.ts"
 import { type Headers, noHeaders } from "./Record.ts"
 import {
   appendTimeFlag,
@@ -17,7 +18,7 @@ import {
   transactionalFlag,
   uncountedBytes
 } from "./RecordBatchLayout.ts"
-import { WireError } from "./WireError.ts"
+import { WireError, type WireErrorReason } from "./WireError.ts"
 
 /**
  * What is decided about a batch when it is built.
@@ -141,8 +142,9 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * Writes one record behind the others. `timestamp` in milliseconds; `offsetDelta` is its distance from the first
-   * record's offset, by default without gaps.
+   * Writes one record behind the others. `timestamp` in whole milliseconds; `offsetDelta` is its distance from the first
+   * record's offset, by default without gaps. Throws `WireError` for a timestamp or a header that the wire cannot carry;
+   * the records so far stay as they are.
    */
   append(
     timestamp: number,
@@ -151,14 +153,15 @@ export class RecordBatchBuilder {
     headers: Headers = noHeaders,
     offsetDelta = this.lastOffsetDelta + 1
   ): void {
-    if (this.count === 0) {
-      this.baseTimestamp = timestamp
-      this.maxTimestamp = timestamp
-    } else if (timestamp > this.maxTimestamp) this.maxTimestamp = timestamp
+    if (!Number.isSafeInteger(timestamp)) throw notCarried("InvalidValue", "timestamp", `${timestamp} is not whole`)
     const keyLength = key === null ? 0 : key.length
     const valueLength = value === null ? 0 : value.length
     const encoded = headers.length === 0 ? undefined : encodeHeaders(headers)
     this.reserve(fixedRecordBytes + keyLength + valueLength + (encoded === undefined ? 0 : sizeOfHeaders(encoded)))
+    if (this.count === 0) {
+      this.baseTimestamp = timestamp
+      this.maxTimestamp = timestamp
+    } else if (timestamp > this.maxTimestamp) this.maxTimestamp = timestamp
     const slab = this.slab
     // The length in front of a record is known behind it. Most take two bytes: others are moved into place.
     const start = this.position
@@ -190,21 +193,34 @@ export class RecordBatchBuilder {
 
   /**
    * The batch. Without compression it is a view of the slab, good until the next `append` or `build`; large batches are
-   * compressed on the thread pool and give a Promise.
+   * compressed on the thread pool and give a Promise. Throws, or rejects with, `WireError` where the codec fails.
    */
   build(options: BuildOptions = {}): MaybePromise.MaybePromise<Uint8Array> {
     const compression = options.compression ?? "none"
-    if (compression === "none") return this.complete(this.slab, this.position, options)
-    const payload = this.slab.subarray(headerBytes, this.position)
-    return MaybePromise.map(Compression.compress(compression, payload, { magic }), (compressed) => {
+    this.writeHeader(options)
+    if (compression === "none") return seal(this.slab, this.position)
+    // While the thread pool works, more records may come.
+    const header = this.slab.slice(0, headerBytes)
+    const complete = (compressed: Uint8Array): Uint8Array => {
       const batch = new Uint8Array(headerBytes + compressed.length)
+      batch.set(header)
       batch.set(compressed, headerBytes)
-      return this.complete(batch, batch.length, options)
-    })
+      return seal(batch, batch.length)
+    }
+    const fail = (error: unknown): never => {
+      throw error instanceof ByteError ? error.within("records").toWireError("RecordBatch", magic) : error
+    }
+    try {
+      const compressed = Compression.compress(compression, this.slab.subarray(headerBytes, this.position), { magic })
+      return compressed instanceof Promise ? compressed.then(complete, fail) : complete(compressed)
+    } catch (error) {
+      return fail(error)
+    }
   }
 
-  private complete(slab: Uint8Array, size: number, options: BuildOptions): Uint8Array {
-    const view = new DataView(slab.buffer, slab.byteOffset, size)
+  /** All but the length and the checksum. */
+  private writeHeader(options: BuildOptions): void {
+    const view = new DataView(this.slab.buffer, this.slab.byteOffset, headerBytes)
     const { appendTime } = options
     const attributes =
       Compression.idOf(options.compression ?? "none") |
@@ -212,7 +228,6 @@ export class RecordBatchBuilder {
       (options.isTransactional === true ? transactionalFlag : 0) |
       (options.isControl === true ? controlFlag : 0)
     view.setBigInt64(0, options.baseOffset ?? 0n)
-    view.setInt32(at.batchLength, size - uncountedBytes)
     view.setInt32(at.partitionLeaderEpoch, options.partitionLeaderEpoch ?? -1)
     view.setInt8(at.magic, magic)
     view.setInt16(at.attributes, attributes)
@@ -223,9 +238,6 @@ export class RecordBatchBuilder {
     view.setInt16(at.producerEpoch, options.producerEpoch ?? -1)
     view.setInt32(at.baseSequence, options.baseSequence ?? -1)
     view.setInt32(at.recordCount, this.count)
-    const checked = new Uint8Array(slab.buffer, slab.byteOffset + at.attributes, size - at.attributes)
-    view.setUint32(at.crc, crc32c(checked))
-    return new Uint8Array(slab.buffer, slab.byteOffset, size)
   }
 
   private reserve(size: number): void {
@@ -237,19 +249,22 @@ export class RecordBatchBuilder {
   }
 }
 
+/** Writes what is known only at the end, and gives the batch. */
+const seal = (slab: Uint8Array, size: number): Uint8Array => {
+  const view = new DataView(slab.buffer, slab.byteOffset, size)
+  view.setInt32(at.batchLength, size - uncountedBytes)
+  view.setUint32(at.crc, crc32c(new Uint8Array(slab.buffer, slab.byteOffset + at.attributes, size - at.attributes)))
+  return new Uint8Array(slab.buffer, slab.byteOffset, size)
+}
+
 const encodeHeaders = (headers: Headers): EncodedHeaders =>
   headers.map(([key, value], index) => {
     if (key.isWellFormed()) return [encoder.encode(key), value]
-    const detail = "the key holds half of a surrogate pair"
-    throw new WireError({
-      reason: "InvalidUtf8",
-      name: "RecordBatch",
-      version: magic,
-      field: `headers[${index}].key`,
-      offset: -1,
-      detail
-    })
+    throw notCarried("InvalidUtf8", `headers[${index}].key`, "the key holds half of a surrogate pair")
   })
+
+const notCarried = (reason: WireErrorReason, field: string, detail: string): WireError =>
+  new WireError({ reason, name: "RecordBatch", version: magic, field, offset: -1, detail })
 
 const sizeOfHeaders = (headers: EncodedHeaders): number => {
   let size = sizeOfVarint(headers.length)
