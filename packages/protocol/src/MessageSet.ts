@@ -7,9 +7,9 @@
  *
  * @since 0.1.0
  */
-import * as zlib from "node:zlib"
 import { ByteError } from "./ByteReader.ts"
 import * as Compression from "./Compression.ts"
+import { crc32 } from "./Crc32.ts"
 import type * as MaybePromise from "./MaybePromise.ts"
 import { type Batch, type DecodeOptions, maxDecompressedBytes, noHeaders, type Record } from "./Record.ts"
 
@@ -40,21 +40,15 @@ export interface MessageSet extends Batch {
   readonly magic: 0 | 1
 }
 
-/** An entry whose head was read. */
-interface Entry {
-  readonly bytes: Uint8Array
-  readonly view: DataView
-  readonly magic: 0 | 1
-  readonly offset: bigint
-  readonly attributes: number
-  readonly timestamp: number
-}
+const int32 = (bytes: Uint8Array, start: number): number =>
+  (bytes[start] << 24) | (bytes[start + 1] << 16) | (bytes[start + 2] << 8) | bytes[start + 3]
 
-const readEntry = (bytes: Uint8Array, start: number, end: number): Entry => {
+/** Where the message ends that begins at `start`; nothing but its head was read. */
+const endOf = (bytes: Uint8Array, start: number, end: number): number => {
   if (end - start < entryBytes + 6) {
     throw new ByteError("Truncated", `a message has more than ${end - start} bytes`, start)
   }
-  const size = new DataView(bytes.buffer, bytes.byteOffset + start, entryBytes).getInt32(at.size)
+  const size = int32(bytes, start + at.size)
   if (size > end - start - entryBytes) {
     throw new ByteError("Truncated", `a message of ${size} bytes, but ${end - start - entryBytes} are left`, start)
   }
@@ -63,35 +57,19 @@ const readEntry = (bytes: Uint8Array, start: number, end: number): Entry => {
   if (size < minimumEntryBytes(magic) - entryBytes) {
     throw new ByteError("InvalidLength", `a message of ${size} bytes`, start + at.size).within("size")
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset + start, entryBytes + size)
-  return {
-    bytes: new Uint8Array(bytes.buffer, bytes.byteOffset + start, entryBytes + size),
-    view,
-    magic,
-    offset: view.getBigInt64(0),
-    attributes: bytes[start + at.attributes],
-    timestamp: magic === 0 ? -1 : Number(view.getBigInt64(at.timestamp))
-  }
+  return start + entryBytes + size
 }
 
-const isCompressed = (entry: Entry): boolean => (entry.attributes & compressionMask) !== 0
+/** Milliseconds; exact as far as numbers are, and without a bigint on the way. */
+const timestampAt = (view: DataView, start: number): number =>
+  view.getInt32(start + at.timestamp) * 0x100000000 + view.getUint32(start + at.timestamp + 4)
 
-const makeBatch = (bytes: Uint8Array, first: Entry, last: Entry, count: number, maxTimestamp: number): MessageSet => ({
-  magic: first.magic,
-  bytes,
-  baseOffset: first.offset,
-  lastOffset: last.offset,
-  partitionLeaderEpoch: -1,
-  compression: Compression.typeOf(first.attributes & compressionMask),
-  timestampType: (first.attributes & appendTimeFlag) === 0 ? "create" : "append",
-  maxTimestamp,
-  isTransactional: false,
-  isControl: false,
-  producerId: -1n,
-  producerEpoch: -1,
-  baseSequence: -1,
-  recordCount: count
-})
+/** The codec that the attributes name. zstd came with record batches (KIP-110). */
+const compressionOf = (attributes: number): Compression.CompressionType => {
+  const id = attributes & compressionMask
+  if (id <= Compression.idOf("lz4")) return Compression.typeOf(id)
+  throw new ByteError("UnknownCompression", `message sets have no compression codec ${id}`, -1).within("attributes")
+}
 
 /**
  * The wrapper or the run of plain messages that begins at `start`: messages of one format that lie behind each other,
@@ -102,30 +80,47 @@ const makeBatch = (bytes: Uint8Array, first: Entry, last: Entry, count: number, 
  */
 export const header = (bytes: Uint8Array, start: number, end: number): MessageSet => {
   try {
-    const first = readEntry(bytes, start, end)
-    let last = first
+    let position = endOf(bytes, start, end)
+    const magic = bytes[start + at.magic] as 0 | 1 // endOf takes no other
+    const attributes = bytes[start + at.attributes]
+    const isCompressed = (attributes & compressionMask) !== 0
+    const view = new DataView(bytes.buffer, bytes.byteOffset, end)
+    let last = start
     let count = 1
-    let position = start + first.bytes.length
-    let maxTimestamp = first.timestamp
-    while (!isCompressed(first) && isPlainEntry(bytes, position, end, first)) {
-      last = readEntry(bytes, position, end)
-      if (last.timestamp > maxTimestamp) maxTimestamp = last.timestamp
-      position += last.bytes.length
+    let maxTimestamp = magic === 0 ? -1 : timestampAt(view, start)
+    while (!isCompressed && isAlike(bytes, position, end, magic, attributes)) {
+      last = position
+      if (magic === 1) maxTimestamp = Math.max(maxTimestamp, timestampAt(view, last))
+      position += entryBytes + int32(bytes, last + at.size)
       count++
     }
-    const run = new Uint8Array(bytes.buffer, bytes.byteOffset + start, position - start)
-    return makeBatch(run, first, last, isCompressed(first) ? -1 : count, maxTimestamp)
+    return {
+      magic,
+      bytes: new Uint8Array(bytes.buffer, bytes.byteOffset + start, position - start),
+      baseOffset: view.getBigInt64(start),
+      lastOffset: view.getBigInt64(last),
+      partitionLeaderEpoch: -1,
+      compression: compressionOf(attributes),
+      timestampType: magic === 1 && (attributes & appendTimeFlag) !== 0 ? "append" : "create",
+      maxTimestamp,
+      isTransactional: false,
+      isControl: false,
+      producerId: -1n,
+      producerEpoch: -1,
+      baseSequence: -1,
+      recordCount: isCompressed ? -1 : count
+    }
   } catch (error) {
     throw error instanceof ByteError ? error.toWireError(name, bytes[start + at.magic] ?? -1) : error
   }
 }
 
-/** Whether a whole plain message of the same format and kind of timestamps follows. */
-const isPlainEntry = (bytes: Uint8Array, start: number, end: number, first: Entry): boolean => {
-  if (end - start < minimumEntryBytes(first.magic) || bytes[start + at.magic] !== first.magic) return false
-  if (bytes[start + at.attributes] !== first.attributes) return false
-  const size = new DataView(bytes.buffer, bytes.byteOffset + start, entryBytes).getInt32(at.size)
-  return size >= minimumEntryBytes(first.magic) - entryBytes && size <= end - start - entryBytes
+/** Whether a whole message of the same format, codec and kind of timestamp follows. */
+const isAlike = (bytes: Uint8Array, start: number, end: number, magic: 0 | 1, attributes: number): boolean => {
+  if (end - start < minimumEntryBytes(magic)) return false
+  if (bytes[start + at.magic] !== magic || bytes[start + at.attributes] !== attributes) return false
+  const size = int32(bytes, start + at.size)
+  return size >= minimumEntryBytes(magic) - entryBytes && size <= end - start - entryBytes
 }
 
 /**
@@ -143,13 +138,20 @@ export const decode = (
     throw error instanceof ByteError ? error.toWireError(name, batch.magic) : error
   }
   try {
-    if (batch.compression === "none") return readPlain(batch.bytes, options)
-    const wrapper = readEntry(batch.bytes, 0, batch.bytes.length)
-    const { value } = readContent(wrapper, options, 0)
+    const checkCrcs = options.checkCrcs !== false
+    const outer = readMessages(batch.bytes, { checkCrcs, isInner: false, base: 0n, appendTime: undefined })
+    if (batch.compression === "none") return outer
+    const { value } = outer[0]
     if (value === null) throw new ByteError("InvalidValue", "a wrapper holds no messages", 0).within("value")
     const limit = options.maxDecompressedBytes ?? maxDecompressedBytes
     const restored = Compression.decompress(batch.compression, value, limit, { magic: batch.magic })
-    const read = (inner: Uint8Array): ReadonlyArray<Record> => unwrap(wrapper, readInner(inner, options))
+    const read = (inner: Uint8Array): ReadonlyArray<Record> =>
+      readMessages(inner, {
+        checkCrcs,
+        isInner: true,
+        base: innerBase(batch, inner),
+        appendTime: batch.timestampType === "append" ? batch.maxTimestamp : undefined
+      })
     if (restored instanceof Promise) return restored.then(read).catch(fail)
     return read(restored)
   } catch (error) {
@@ -157,77 +159,94 @@ export const decode = (
   }
 }
 
-const readPlain = (bytes: Uint8Array, options: DecodeOptions): ReadonlyArray<Record> => {
+/**
+ * What to add to the offsets inside of a wrapper. In magic 1 they count from 0, with gaps where compaction took messages
+ * away, and the wrapper has the offset of the last one; a wrapper at 0 is one that a producer has written and no broker
+ * has placed (KIP-31).
+ */
+const innerBase = ({ lastOffset, magic }: MessageSet, inner: Uint8Array): bigint => {
+  const end = inner.length
+  if (end === 0) throw new ByteError("InvalidValue", "a wrapper holds no messages", 0).within("value")
+  if (magic === 0 || lastOffset === 0n) return 0n
+  let last = 0
+  for (let position = 0; position < end; position = endOf(inner, position, end)) last = position
+  const base = lastOffset - new DataView(inner.buffer, inner.byteOffset + last, 8).getBigInt64(0)
+  if (base >= 0n) return base
+  const detail = `the wrapper's offset is ${lastOffset}, the last one inside is ${lastOffset - base}`
+  throw new ByteError("InvalidValue", detail, 0).within("offset")
+}
+
+interface Reading {
+  readonly checkCrcs: boolean
+  /** Inside of a wrapper nothing is compressed again. */
+  readonly isInner: boolean
+  readonly base: bigint
+  /** The one time of all, where the wrapper has it. */
+  readonly appendTime: number | undefined
+}
+
+const readMessages = (bytes: Uint8Array, reading: Reading): ReadonlyArray<Record> => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const records: Array<Record> = []
-  for (let position = 0; position < bytes.length; ) {
-    const entry = readEntry(bytes, position, bytes.length)
-    records.push(readContent(entry, options, records.length))
-    position += entry.bytes.length
+  const end = bytes.length
+  let position = 0
+  try {
+    while (position < end) {
+      const next = endOf(bytes, position, end)
+      records.push(readMessage(bytes, view, position, next, reading))
+      position = next
+    }
+  } catch (error) {
+    throw error instanceof ByteError ? error.within(`records[${records.length}]`) : error
   }
   return records
 }
 
-/** The messages inside of a wrapper: they are whole, and not compressed again. */
-const readInner = (bytes: Uint8Array, options: DecodeOptions): ReadonlyArray<Record> => {
-  const records: Array<Record> = []
-  for (let position = 0; position < bytes.length; ) {
-    const entry = readEntry(bytes, position, bytes.length)
-    if (isCompressed(entry)) {
-      throw new ByteError("InvalidValue", "a compressed message inside of a compressed one", position).within(
-        `records[${records.length}]`
-      )
-    }
-    records.push(readContent(entry, options, records.length))
-    position += entry.bytes.length
+const readMessage = (bytes: Uint8Array, view: DataView, start: number, end: number, reading: Reading): Record => {
+  const magic = bytes[start + at.magic] as 0 | 1 // endOf takes no other
+  if (reading.checkCrcs) checkCrc(bytes, view, start, end)
+  if (reading.isInner && (bytes[start + at.attributes] & compressionMask) !== 0) {
+    throw new ByteError("InvalidValue", "a compressed message inside of a compressed one", start)
   }
-  if (records.length === 0) throw new ByteError("InvalidValue", "a wrapper holds no messages", 0).within("value")
-  return records
+  let position = start + keyAt(magic)
+  const keyLength = int32(bytes, position)
+  position += 4
+  if (keyLength < -1 || keyLength > end - position - 4) throw badLength("key", keyLength, position, end - 4)
+  const key = keyLength < 0 ? null : new Uint8Array(bytes.buffer, bytes.byteOffset + position, keyLength)
+  if (keyLength > 0) position += keyLength
+  const valueLength = int32(bytes, position)
+  position += 4
+  if (valueLength < -1 || valueLength > end - position) throw badLength("value", valueLength, position, end)
+  const value = valueLength < 0 ? null : new Uint8Array(bytes.buffer, bytes.byteOffset + position, valueLength)
+  if (valueLength > 0) position += valueLength
+  if (position !== end) {
+    throw new ByteError("TrailingBytes", `${end - position} bytes are left over behind the value`, position)
+  }
+  const offset = view.getBigInt64(start)
+  return {
+    offset: reading.base === 0n ? offset : offset + reading.base,
+    timestamp: reading.appendTime ?? (magic === 0 ? -1 : timestampAt(view, start)),
+    key,
+    value,
+    headers: noHeaders
+  }
 }
 
-const readContent = (entry: Entry, options: DecodeOptions, index: number): Record => {
-  const { bytes, magic, offset, timestamp, view } = entry
-  if (options.checkCrcs !== false) {
-    const written = view.getUint32(at.crc)
-    const found = zlib.crc32(new Uint8Array(bytes.buffer, bytes.byteOffset + at.magic, bytes.length - at.magic))
-    if (written !== found) {
-      const detail = `the CRC-32 is ${found.toString(16)}, but ${written.toString(16)} was written`
-      throw new ByteError("ChecksumMismatch", detail, at.crc).within("crc").within(`records[${index}]`)
-    }
-  }
-  const key = readBytes(entry, keyAt(magic), `records[${index}].key`)
-  const valueAt = keyAt(magic) + 4 + (key === null ? 0 : key.length)
-  const value = readBytes(entry, valueAt, `records[${index}].value`)
-  if (valueAt + 4 + (value === null ? 0 : value.length) !== bytes.length) {
-    throw new ByteError("TrailingBytes", "bytes are left over behind the value", valueAt).within(`records[${index}]`)
-  }
-  return { offset, timestamp, key, value, headers: noHeaders }
-}
+const badLength = (field: string, length: number, position: number, end: number): ByteError =>
+  new ByteError("InvalidLength", `the length is ${length}, but ${end - position} bytes are left`, position).within(
+    field
+  )
 
-const readBytes = ({ bytes, view }: Entry, start: number, field: string): Uint8Array | null => {
-  if (bytes.length - start < 4) throw new ByteError("Truncated", "the length is cut off", start).within(field)
-  const length = view.getInt32(start)
-  if (length === -1) return null
-  if (length < 0 || length > bytes.length - start - 4) {
-    const detail = `the length is ${length}, but ${bytes.length - start - 4} bytes are left`
-    throw new ByteError("InvalidLength", detail, start).within(field)
-  }
-  return new Uint8Array(bytes.buffer, bytes.byteOffset + start + 4, length)
-}
-
-/** Gives the inner records the wrapper's word: the offset in magic 1, and the time where the broker set it. */
-const unwrap = (wrapper: Entry, records: ReadonlyArray<Record>): ReadonlyArray<Record> => {
-  if (wrapper.magic === 0) return records
-  const base = wrapper.offset - records[records.length - 1].offset
-  const isAppendTime = (wrapper.attributes & appendTimeFlag) !== 0
-  return records.map((record) => ({
-    ...record,
-    offset: base + record.offset,
-    timestamp: isAppendTime ? wrapper.timestamp : record.timestamp
-  }))
+const checkCrc = (bytes: Uint8Array, view: DataView, start: number, end: number): void => {
+  const written = view.getUint32(start + at.crc)
+  const found = crc32(bytes, start + at.magic, end)
+  if (written === found) return
+  const detail = `the CRC-32 is ${found.toString(16)}, but ${written.toString(16)} was written`
+  throw new ByteError("ChecksumMismatch", detail, start + at.crc).within("crc")
 }
 
 /**
- * A record to be written: as it is read, without its offset where offsets count up.
+ * How a message set is written.
  *
  * @category models
  * @since 0.1.0
@@ -263,17 +282,17 @@ export const encode = (
     }
     const flag = appendTime === undefined ? 0 : appendTimeFlag
     if (compression === "none" || records.length === 0) {
-      return writeEntries(records, magic, flag, (record) => record.offset, appendTime)
+      return writeEntries(records, magic, flag, 0n, appendTime)
     }
     const base = magic === 0 ? 0n : records[0].offset
-    const inner = writeEntries(records, magic, 0, (record) => record.offset - base, undefined)
+    const inner = writeEntries(records, magic, 0, base, undefined)
     const compressed = Compression.compress(compression, inner, { magic })
     let timestamp = -1
     for (const record of records) if (record.timestamp > timestamp) timestamp = record.timestamp
     const wrap = (value: Uint8Array): Uint8Array => {
       const offset = records[records.length - 1].offset
       const wrapper: Record = { offset, timestamp: appendTime ?? timestamp, key: null, value, headers: noHeaders }
-      return writeEntries([wrapper], magic, Compression.idOf(compression) | flag, () => offset, undefined)
+      return writeEntries([wrapper], magic, Compression.idOf(compression) | flag, 0n, undefined)
     }
     return compressed instanceof Promise ? compressed.then(wrap).catch(fail) : wrap(compressed)
   } catch (error) {
@@ -285,7 +304,7 @@ const writeEntries = (
   records: ReadonlyArray<Record>,
   magic: 0 | 1,
   attributes: number,
-  offsetOf: (record: Record) => bigint,
+  base: bigint,
   appendTime: number | undefined
 ): Uint8Array => {
   let size = 0
@@ -295,21 +314,29 @@ const writeEntries = (
   const bytes = new Uint8Array(size)
   const view = new DataView(bytes.buffer)
   let start = 0
-  records.forEach((record, index) => {
-    if (record.headers.length > 0) {
+  for (let index = 0; index < records.length; index++) {
+    const { headers, key, offset, timestamp, value } = records[index]
+    if (headers.length > 0) {
       const detail = "message sets carry no headers: the broker is older than Kafka 0.11"
-      throw new ByteError("UnsupportedVersion", detail, -1).within(`records[${index}].headers`)
+      throw new ByteError("UnsupportedVersion", detail, -1).within("headers").within(`records[${index}]`)
     }
-    view.setBigInt64(start, offsetOf(record))
+    view.setBigInt64(start, base === 0n ? offset : offset - base)
     bytes[start + at.magic] = magic
     bytes[start + at.attributes] = attributes
-    if (magic === 1) view.setBigInt64(start + at.timestamp, BigInt(appendTime ?? record.timestamp))
-    let position = writeBytes(view, bytes, start + keyAt(magic), record.key)
-    position = writeBytes(view, bytes, position, record.value)
+    if (magic === 1) {
+      const time = appendTime ?? timestamp
+      if (!Number.isSafeInteger(time)) {
+        throw new ByteError("InvalidValue", `${time} is not whole`, -1).within("timestamp").within(`records[${index}]`)
+      }
+      view.setInt32(start + at.timestamp, Math.floor(time / 0x100000000))
+      view.setUint32(start + at.timestamp + 4, time >>> 0)
+    }
+    let position = writeBytes(view, bytes, start + keyAt(magic), key)
+    position = writeBytes(view, bytes, position, value)
     view.setInt32(start + at.size, position - start - entryBytes)
-    view.setUint32(start + at.crc, zlib.crc32(bytes.subarray(start + at.magic, position)))
+    view.setUint32(start + at.crc, crc32(bytes, start + at.magic, position))
     start = position
-  })
+  }
   return bytes
 }
 
