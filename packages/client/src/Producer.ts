@@ -13,6 +13,7 @@
 import type { CompressionType } from "@kafka-effect/protocol/Compression"
 import { noHeaders } from "@kafka-effect/protocol/Record"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
+import { WireError } from "@kafka-effect/protocol/WireError"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -42,6 +43,7 @@ import {
   Closed,
   InvalidOption,
   InvalidPartition,
+  InvalidRecord,
   ProducerError,
   RecordTooLarge,
   TopicUnavailable
@@ -279,12 +281,38 @@ const makeEntrance = (
       return new ProducerError({ reason: new InvalidPartition({ topic, partition, partitionCount }) })
     }
     const timestamp = record.timestamp ?? clock.currentTimeMillisUnsafe()
-    const batch = accumulator.append(topic, partition, timestamp, key, value, record.headers ?? noHeaders)
-    return { batch, index: batch.builder.count - 1, timestamp }
+    try {
+      const batch = accumulator.append(topic, partition, timestamp, key, value, record.headers ?? noHeaders)
+      return { batch, index: batch.builder.count - 1, timestamp }
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      return new ProducerError({ reason: new InvalidRecord({ topic, detail: error.message }) })
+    }
   }
+
+  /** Waits for room. Whoever got room has to use it or give it back, so nothing may come between. */
+  const appendWithRoom = (
+    found: ClusterMetadata.Topic,
+    record: Encoded,
+    size: number
+  ): Effect.Effect<Placed | ProducerError> =>
+    Effect.uninterruptibleMask((restore) =>
+      restore(
+        Effect.timeoutOrElse(accumulator.room(size), { duration: maxBlock, orElse: () => exhausted(found.name) })
+      ).pipe(
+        Effect.map(() => {
+          const placed = place(found, record, size, true)!
+          accumulator.giveBack(size)
+          return placed
+        }),
+        Effect.catch(Effect.succeed)
+      )
+    )
 
   const append: Entrance["append"] = Effect.fnUntraced(function* (name, records) {
     const places: Array<Placed | ProducerError> = []
+    /** One wait that was in vain is enough for all: the others do not wait again. */
+    let full: ProducerError | undefined
     let index = 0
     while (index < records.length) {
       const known = cluster.metadata().topics.get(name)
@@ -302,18 +330,11 @@ const makeEntrance = (
           places.push(placed)
           continue
         }
-        const waited = yield* accumulator
-          .room(size)
-          .pipe(
-            Effect.timeoutOrElse({ duration: maxBlock, orElse: () => exhausted(name) }),
-            Effect.as(undefined),
-            Effect.catch(Effect.succeed)
-          )
-        if (waited !== undefined) places.push(waited)
-        else {
-          places.push(place(found, records[index], size, true)!)
-          accumulator.giveBack(size)
-        }
+        if (full === undefined) {
+          const waited = yield* appendWithRoom(found, records[index], size)
+          places.push(waited)
+          if (waited instanceof ProducerError && waited.reason._tag === "BufferExhausted") full = waited
+        } else places.push(full)
         index++
         break
       }

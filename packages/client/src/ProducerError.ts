@@ -37,6 +37,21 @@ export class InvalidPartition extends Schema.TaggedError<InvalidPartition>(
 }
 
 /**
+ * The record holds what no record can: a timestamp out of range, a header's key that is no text.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidRecord extends Schema.TaggedError<InvalidRecord>("kafka-effect/ProducerError/InvalidRecord")(
+  "InvalidRecord",
+  { topic: Schema.String, detail: Schema.String }
+) {
+  override get message(): string {
+    return `a record for topic ${this.topic} cannot be written: ${this.detail}`
+  }
+}
+
+/**
  * The record is larger than a setting allows.
  *
  * @category errors
@@ -173,6 +188,7 @@ export class ProducerError extends Schema.TaggedError<ProducerError>("kafka-effe
   reason: Schema.Union([
     TopicUnavailable,
     InvalidPartition,
+    InvalidRecord,
     RecordTooLarge,
     BufferExhausted,
     DeliveryTimeout,

@@ -36,7 +36,7 @@ describe("FetchedPartition", () => {
       marker(8n, 2n, 1),
       marker(9n, 1n, 1)
     )
-    self.accept(records, 0n, [{ producerId: 1n, firstOffset: 0n }])
+    self.accept(records, [{ producerId: 1n, firstOffset: 0n }])
     assert.deepStrictEqual(offsets(self), [2n, 4n, 6n])
     assert.strictEqual(self.position, 10n)
   })
@@ -49,14 +49,14 @@ describe("FetchedPartition", () => {
       { producerId: 2n, firstOffset: 3n },
       { producerId: 1n, firstOffset: 1n }
     ]
-    self.accept(join(batch(0n, 3, one), batch(3n, 1, two)), 0n, aborted)
+    self.accept(join(batch(0n, 3, one), batch(3n, 1, two)), aborted)
     assert.deepStrictEqual(offsets(self), [])
     assert.strictEqual(self.position, 4n)
   })
 
   it("the position passes control batches and gaps, so that reading to the end ends", () => {
     const self = partition(7n)
-    self.accept(join(batch(0n, 2), marker(6n, 9n, 1)), 0n, [])
+    self.accept(join(batch(0n, 2), marker(6n, 9n, 1)), [])
     assert.strictEqual(self.position, 7n)
     assert.isTrue(self.isComplete)
   })
@@ -64,14 +64,14 @@ describe("FetchedPartition", () => {
   it("keeps nothing that lies wholly before the offset asked for, or wholly behind the end", () => {
     const self = partition(6n)
     self.position = 4n
-    self.accept(join(batch(0n, 3), batch(3n, 2), batch(5n, 1), batch(6n, 1)), 4n, [])
+    self.accept(join(batch(0n, 3), batch(3n, 2), batch(5n, 1), batch(6n, 1)), [])
     assert.deepStrictEqual(offsets(self), [3n, 5n])
   })
 
   it("asks for more when not one batch fits", () => {
     const self = partition()
     const large = batch(0n, 2000)
-    self.accept(large.subarray(0, 1000), 0n, [])
+    self.accept(large.subarray(0, 1000), [])
     assert.strictEqual(self.maxBytes, large.length)
     assert.strictEqual(self.position, 0n)
   })
@@ -81,15 +81,28 @@ describe("FetchedPartition", () => {
     const records = batch(7n, 1)
     records[16] = 9
     self.position = 7n
-    self.accept(records, 7n, [])
+    self.accept(records, [])
     assert.strictEqual(self.error?.reason._tag, "InvalidRecords")
     assert.include(self.error?.message, "topic t partition 0 from offset 7")
+  })
+
+  it("C23 batches that overlap, or come twice, are taken once", () => {
+    const self = partition()
+    self.accept(join(batch(0n, 3), batch(0n, 3), batch(2n, 3)), [])
+    assert.deepStrictEqual(
+      self.queue.map(({ batch, from }) => [batch.baseOffset, from]),
+      [
+        [0n, 0n],
+        [2n, 3n]
+      ]
+    )
+    assert.strictEqual(self.position, 5n)
   })
 
   it("counts the bytes that wait", () => {
     const self = partition()
     const records = batch(0n, 3)
-    assert.strictEqual(self.accept(records, 0n, []), records.length)
+    assert.strictEqual(self.accept(records, []), records.length)
     self.take()
     assert.strictEqual(self.queuedBytes, 0)
   })

@@ -6,6 +6,7 @@
 import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
 import type { FetchResponse, PartitionData } from "@kafka-effect/protocol/messages/Fetch"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Cluster } from "../../Cluster.ts"
 import { ConsumerError, OffsetOutOfRange, Rejected } from "../../ConsumerError.ts"
 import type { KafkaError } from "../../KafkaError.ts"
@@ -22,6 +23,8 @@ export interface Options {
 
 /** @internal */
 export interface FetchOutcomes {
+  /** Lets a partition wait before it is fetched again, longer each time in a row. */
+  readonly backOff: (partition: FetchedPartition) => void
   /** A broker answered for a partition with an error code. */
   readonly failedPartition: (
     partition: FetchedPartition,
@@ -68,7 +71,10 @@ export const make = (
       const { errorCode, currentLeader } = data
       const { partition: number, topic } = partition
       if (errorCode === ErrorCode.codes.OFFSET_OUT_OF_RANGE) {
-        yield* Effect.catch(outOfRange(partition), (error) => Effect.sync(() => (partition.error = error)))
+        const looked = yield* Effect.result(outOfRange(partition))
+        if (Result.isSuccess(looked)) return
+        if (looked.failure.isRetriable) backOff(partition)
+        else partition.error = looked.failure
         return
       }
       const known = ErrorCode.of(errorCode)
@@ -79,11 +85,14 @@ export const make = (
         return
       }
       backOff(partition)
-      if (currentLeader.leaderId < 0) yield* cluster.invalidate(topic)
-      else {
-        const leader = { nodeId: currentLeader.leaderId, leaderEpoch: currentLeader.leaderEpoch }
-        yield* cluster.updateLeader(topic, number, leader, response.nodeEndpoints)
+      if (currentLeader.leaderId < 0) {
+        yield* cluster.invalidate(topic)
+        return
       }
+      const leader = { nodeId: currentLeader.leaderId, leaderEpoch: currentLeader.leaderEpoch }
+      const isNews = yield* cluster.updateLeader(topic, number, leader, response.nodeEndpoints)
+      // Who is told where to go need not wait (KIP-951).
+      if (isNews) partition.notBefore = 0
     }
   )
 
@@ -97,5 +106,5 @@ export const make = (
     })
   }
 
-  return { failedPartition, failed }
+  return { backOff, failedPartition, failed }
 }

@@ -63,8 +63,8 @@ export class FetchedPartition {
     return !this.isInFlight && !this.isComplete && this.error === undefined && now >= this.notBefore
   }
 
-  /** Takes in what a fetch that began at `from` brought. Gives the bytes that were queued. */
-  accept(records: Uint8Array, from: bigint, aborted: ReadonlyArray<AbortedTransaction>): number {
+  /** Takes in what a fetch from the position on has brought. Gives the bytes that were queued. */
+  accept(records: Uint8Array, aborted: ReadonlyArray<AbortedTransaction>): number {
     const before = this.queuedBytes
     try {
       const { batches, partialBatchBytes, partialBytes } = Records.split(records)
@@ -75,7 +75,10 @@ export class FetchedPartition {
       const isAborted = abortedFilter(aborted)
       for (const batch of batches) {
         const next = batch.lastOffset + BigInt(1)
-        const isWanted = batch.lastOffset >= from && !isAborted(batch) && !batch.isControl
+        // The filter has to see every batch, wanted or not.
+        const isHidden = isAborted(batch) || batch.isControl
+        const from = this.position
+        const isWanted = batch.lastOffset >= from && !isHidden
         if (isWanted && (this.end === undefined || batch.baseOffset < this.end || batch.recordCount < 0)) {
           this.queue.push({ batch, from })
           this.queuedBytes += batch.bytes.length

@@ -76,7 +76,7 @@ export const make = Effect.fnUntraced(function* (
     const { topics } = cluster.metadata()
     const haveIds = fetched.every(({ topic }) => (topics.get(topic)?.id ?? zeroUuid) !== zeroUuid)
     const version = yield* connection.version(Fetch, haveIds ? {} : { maxVersion: FetchRequests.topicIdVersion - 1 })
-    const asked = new Map(fetched.map((partition) => [partition, partition.position]))
+    const unanswered = new Set(fetched)
     const message = FetchRequests.request(cluster, fetched, version, options)
     const response = yield* connection.request(Fetch, message, { version })
     if (response.errorCode !== ErrorCode.codes.NONE) {
@@ -88,16 +88,18 @@ export const make = Effect.fnUntraced(function* (
       const topic = name === "" ? topicNames.get(topicId) : name
       for (const data of answers) {
         const partition = fetched.find((one) => one.topic === topic && one.partition === data.partitionIndex)
-        if (partition === undefined) continue
+        // Not asked for, or said twice.
+        if (partition === undefined || !unanswered.delete(partition)) continue
         if (data.errorCode !== ErrorCode.codes.NONE) {
           yield* outcomes.failedPartition(partition, data, nodeId, response)
           continue
         }
         partition.failures = 0
         const aborted = options.isolation === "committed" ? (data.abortedTransactions ?? []) : []
-        if (data.records !== null) partition.accept(data.records, asked.get(partition)!, aborted)
+        if (data.records !== null) partition.accept(data.records, aborted)
       }
     }
+    for (const partition of unanswered) outcomes.backOff(partition)
   })
 
   /** A mistake of this program must not leave the reader waiting. */

@@ -101,7 +101,10 @@ export class Accumulator {
     this.admit()
   }
 
-  /** Writes a record into the open batch of its partition, and gives the batch; its place is `batch.builder.count - 1`. */
+  /**
+   * Writes a record into the open batch of its partition, and gives the batch; its place is `batch.builder.count - 1`.
+   * Throws `WireError` for what no record can hold.
+   */
   append(
     topic: string,
     partition: number,
@@ -123,7 +126,13 @@ export class Accumulator {
       this.options.wake()
     }
     const before = batch.builder.sizeInBytes
-    batch.builder.append(timestamp, key, value, headers)
+    try {
+      batch.builder.append(timestamp, key, value, headers)
+    } catch (error) {
+      if (batch.builder.count === 0)
+        this.abandon(queue, batch, Exit.succeed({ baseOffset: BigInt(-1), appendTime: -1 }))
+      throw error
+    }
     const used = batch.builder.sizeInBytes - before
     batch.reserved += used
     this.reserved += used

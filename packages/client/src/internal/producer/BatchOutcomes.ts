@@ -96,7 +96,10 @@ export const make = (
     if (!known.invalidates.includes("leader") && !known.invalidates.includes("topicId")) return Effect.void
     if (leader === undefined || leader.leaderId < 0) return cluster.invalidate(topic)
     const found = { nodeId: leader.leaderId, leaderEpoch: leader.leaderEpoch }
-    return Effect.asVoid(cluster.updateLeader(topic, partition, found, response.nodeEndpoints))
+    return Effect.map(cluster.updateLeader(topic, partition, found, response.nodeEndpoints), (isNews) => {
+      // Who is told where to go need not wait (KIP-951).
+      if (isNews) batch.notBefore = 0
+    })
   }
 
   return { finish, died, failed, answered }

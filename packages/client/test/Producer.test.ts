@@ -1,0 +1,242 @@
+/** The producer against scripted brokers: what real ones do seldom. */
+import { assert, describe, it } from "@effect/vitest"
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
+import { Produce, type ProduceRequest } from "@kafka-effect/protocol/messages/Produce"
+import * as Records from "@kafka-effect/protocol/Records"
+import { type Duration, Effect, Exit, Fiber, Option } from "effect"
+import * as Kafka from "../src/Kafka.ts"
+import * as Producer from "../src/Producer.ts"
+import * as Serde from "../src/Serde.ts"
+import * as ScriptedBroker from "./ScriptedBroker.ts"
+import * as ScriptedCluster from "./ScriptedCluster.ts"
+
+const topic = Kafka.topic("t", { key: Serde.nullable(Serde.string), value: Serde.string })
+
+/** A cluster whose brokers know one topic, with its partitions led in turn. */
+const scripted = (brokers: number, partitions: number, retryBackoff: Duration.Input = "20 millis") =>
+  Effect.gen(function* () {
+    const cluster = yield* ScriptedCluster.make(brokers, { offered: { Produce: [0, 12] } })
+    cluster.topics.set("t", {
+      partitions: Array.from({ length: partitions }, (_, index) => ({ leader: (index % brokers) + 1, epoch: 1 }))
+    })
+    const kafka = yield* Kafka.make({
+      bootstrapServers: cluster.brokers.map((broker) => broker.address),
+      requestTimeout: "1 second",
+      retryBackoff
+    })
+    const make = (options: Producer.Options = {}) =>
+      Effect.provideService(Producer.make({ deliveryTimeout: "10 seconds", ...options }), Kafka.Kafka, kafka)
+    return { cluster, kafka, make }
+  })
+
+/** The values in a request, by partition. */
+const valuesOf = (request: ProduceRequest): ReadonlyMap<number, ReadonlyArray<string>> =>
+  new Map(
+    request.topicData[0].partitionData.map(({ index, records }) => [
+      index,
+      Records.split(records!).batches.flatMap((batch) =>
+        // Small batches are decoded at once.
+        (Records.decode(batch) as ReadonlyArray<{ value: Uint8Array }>).map(({ value }) =>
+          Buffer.from(value).toString()
+        )
+      )
+    ])
+  )
+
+interface Answer {
+  readonly errorCode?: number
+  readonly baseOffset?: bigint
+  readonly leader?: readonly [leaderId: number, leaderEpoch: number]
+}
+
+/** Answers each partition of each Produce request. */
+const answering = (
+  broker: ScriptedBroker.ScriptedBroker,
+  answer: (partition: number, values: ReadonlyArray<string>) => Answer | undefined,
+  delay = 0
+): void =>
+  broker.on(Produce, ({ message }) => {
+    const partitionResponses = [...valuesOf(message)].flatMap(([index, values]) => {
+      const found = answer(index, values)
+      if (found === undefined) return []
+      const { baseOffset = 0n, errorCode = 0, leader } = found
+      const currentLeader =
+        leader === undefined ? {} : { currentLeader: { leaderId: leader[0], leaderEpoch: leader[1] } }
+      return [{ index, errorCode, baseOffset, logAppendTimeMs: -1n, ...currentLeader }]
+    })
+    return ScriptedBroker.respond({ responses: [{ name: "t", partitionResponses }] }, { delay })
+  })
+
+describe("Producer", () => {
+  it.live("one request per broker carries many partitions", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 4)
+      const producer = yield* make({ linger: "50 millis" })
+      answering(cluster.brokers[0], () => ({}))
+      const outcomes = yield* producer.sendAll(
+        topic,
+        Array.from({ length: 8 }, (_, index) => ({ key: null, value: String(index), partition: index % 4 }))
+      )
+      assert.isTrue(outcomes.every(Exit.isSuccess))
+      // the batches may not all be of the same millisecond
+      assert.isAtMost(cluster.brokers[0].of(Produce).length, 2)
+    })
+  )
+
+  it.live("a retry is per partition: what was written is not sent again, and order is kept", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 2)
+      const producer = yield* make({ linger: 0 })
+      const written: Array<string> = []
+      let refusals = 3
+      answering(
+        cluster.brokers[0],
+        (partition, values) => {
+          if (partition === 1 && refusals-- > 0) return { errorCode: codes.NOT_ENOUGH_REPLICAS }
+          written.push(...values)
+          return {}
+          // so long that what comes next finds the batch in flight
+        },
+        50
+      )
+      const send = (value: string, partition: number) => producer.enqueue(topic, { key: null, value, partition })
+      const first = [yield* send("a", 0), yield* send("b", 1)]
+      yield* Effect.sleep("10 millis")
+      const second = [yield* send("c", 1), yield* send("d", 0)]
+      yield* Effect.all([...first, ...second])
+      assert.deepStrictEqual(
+        written.filter((value) => value === "b" || value === "c"),
+        ["b", "c"]
+      )
+      assert.deepStrictEqual([...written].sort(), ["a", "b", "c", "d"])
+    })
+  )
+
+  it.live("C34 a leader that a response names is gone to at once", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(2, 1, "1 second")
+      const producer = yield* make({ linger: 0 })
+      answering(cluster.brokers[0], () => ({ errorCode: codes.NOT_LEADER_OR_FOLLOWER, leader: [2, 5] }))
+      answering(cluster.brokers[1], () => ({ baseOffset: 7n }))
+      const metadata = yield* producer.send(topic, { key: null, value: "a" })
+      assert.deepStrictEqual(metadata.offset, Option.some(7n))
+      const [asked] = cluster.brokers[0].of(Produce)
+      const [moved] = cluster.brokers[1].of(Produce)
+      // the backoff would be 800 ms at least
+      assert.isBelow(moved.at - asked.at, 700)
+    })
+  )
+
+  it.live("goes where metadata says when the response names no leader", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(2, 1)
+      const producer = yield* make({ linger: 0 })
+      answering(cluster.brokers[0], () => {
+        cluster.topics.set("t", { partitions: [{ leader: 2, epoch: 2 }] })
+        return { errorCode: codes.NOT_LEADER_OR_FOLLOWER }
+      })
+      answering(cluster.brokers[1], () => ({ baseOffset: 3n }))
+      const metadata = yield* producer.send(topic, { key: null, value: "a" })
+      assert.deepStrictEqual(metadata.offset, Option.some(3n))
+    })
+  )
+
+  it.live("C19 acks 0 waits for no response", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ acks: 0 })
+      cluster.brokers[0].on(Produce, () => ScriptedBroker.silence)
+      const metadata = yield* producer.send(topic, { key: null, value: "a" })
+      assert.deepStrictEqual(metadata.offset, Option.none())
+    })
+  )
+
+  it.live("a response that leaves the partition out is an error, not a hang", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ linger: 0 })
+      answering(cluster.brokers[0], () => undefined)
+      const error = yield* Effect.flip(producer.send(topic, { key: null, value: "a" }))
+      assert.include(error.message, "does not name the partition")
+    })
+  )
+
+  it.live("deliveryTimeout is the one bound over retries, and says whether the record may have been written", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ linger: 0, deliveryTimeout: "1200 millis" })
+      answering(cluster.brokers[0], () => ({ errorCode: codes.NOT_ENOUGH_REPLICAS }))
+      const start = performance.now()
+      const error = yield* Effect.flip(producer.send(topic, { key: null, value: "a" }))
+      const waited = performance.now() - start
+      assert.isTrue(waited > 1000 && waited < 4000, `${waited} ms`)
+      assert.include(error.message, "NOT_ENOUGH_REPLICAS")
+      assert.include(error.message, "may have been written")
+    })
+  )
+
+  it.live("a buffer that stays full fails after one wait, however many records come", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ bufferMemory: 500, maxBlock: "300 millis", closeTimeout: "100 millis" })
+      cluster.brokers[0].on(Produce, () => ScriptedBroker.silence)
+      const records = Array.from({ length: 20 }, () => ({ key: null, value: "x".repeat(100) }))
+      const sending = yield* Effect.forkChild(producer.sendAll(topic, records), { startImmediately: true })
+      const start = performance.now()
+      const error = yield* Effect.flip(producer.send(topic, { key: null, value: "x".repeat(100) }))
+      assert.isBelow(performance.now() - start, 2000)
+      assert.strictEqual(error._tag === "ProducerError" && error.reason._tag, "BufferExhausted")
+      yield* Fiber.interrupt(sending)
+    })
+  )
+
+  it.live("leaving the scope takes no longer than closeTimeout, and fails what is left", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      cluster.brokers[0].on(Produce, () => ScriptedBroker.silence)
+      const start = performance.now()
+      const acknowledged = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const producer = yield* make({ closeTimeout: "200 millis" })
+          return yield* producer.enqueue(topic, { key: null, value: "a" })
+        })
+      )
+      assert.isBelow(performance.now() - start, 3000)
+      const error = yield* Effect.flip(acknowledged)
+      assert.strictEqual(error.reason._tag, "Closed")
+      assert.include(error.message, "may have been written")
+    })
+  )
+
+  it.live("what no record can hold is refused, and disturbs nothing else", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make()
+      answering(cluster.brokers[0], () => ({}))
+      const outcomes = yield* producer.sendAll(topic, [
+        { key: null, value: "a", headers: [["\ud800", null]] },
+        { key: null, value: "b" }
+      ])
+      assert.deepStrictEqual(outcomes.map(Exit.isSuccess), [false, true])
+      const sent = cluster.brokers[0].of(Produce).flatMap(({ message }) => [...valuesOf(message).values()].flat())
+      assert.deepStrictEqual(sent, ["b"])
+    })
+  )
+
+  it.live("C28 a topic that does not exist is waited for up to maxBlock, and asked to be created", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ maxBlock: "300 millis" })
+      const missing = Kafka.topic("missing", { key: Serde.nullable(Serde.string), value: Serde.string })
+      cluster.topics.set("missing", { errorCode: codes.UNKNOWN_TOPIC_OR_PARTITION, partitions: [] })
+      const error = yield* Effect.flip(producer.send(missing, { key: null, value: "a" }))
+      assert.strictEqual(error._tag === "ProducerError" && error.reason._tag, "TopicUnavailable")
+      const asked = cluster.brokers[0]
+        .of(Metadata)
+        .filter(({ message }) => message.topics?.some(({ name }) => name === "missing"))
+      assert.isAbove(asked.length, 1)
+      assert.isTrue(asked[0].message.allowAutoTopicCreation)
+    })
+  )
+})
