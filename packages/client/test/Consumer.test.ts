@@ -1,0 +1,200 @@
+/** The consumer against scripted brokers: what real ones do seldom. */
+import { assert, describe, it } from "@effect/vitest"
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { Fetch, type FetchPartition, type PartitionData } from "@kafka-effect/protocol/messages/Fetch"
+import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
+import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
+import type * as Wire from "@kafka-effect/protocol/Wire"
+import { type Duration, Effect, Fiber, Stream } from "effect"
+import * as Consumer from "../src/Consumer.ts"
+import * as Kafka from "../src/Kafka.ts"
+import * as Serde from "../src/Serde.ts"
+import * as ScriptedBroker from "./ScriptedBroker.ts"
+import * as ScriptedCluster from "./ScriptedCluster.ts"
+
+const topic = Kafka.topic("t", { key: Serde.bytes, value: Serde.string })
+
+const batch = (baseOffset: bigint, values: ReadonlyArray<string>): Uint8Array => {
+  const builder = new RecordBatchBuilder()
+  for (const value of values) builder.append(0, null, Buffer.from(value))
+  return Uint8Array.from(builder.build({ baseOffset }) as Uint8Array)
+}
+
+type Answer = Wire.Input<PartitionData>
+
+/** A cluster with one topic whose partitions end at offset 3, led in turn. */
+const scripted = (brokers: number, partitions: number, retryBackoff: Duration.Input = "20 millis") =>
+  Effect.gen(function* () {
+    const cluster = yield* ScriptedCluster.make(brokers, { offered: { Fetch: [0, 12] } })
+    cluster.topics.set("t", {
+      partitions: Array.from({ length: partitions }, (_, index) => ({ leader: (index % brokers) + 1, epoch: 1 }))
+    })
+    for (const broker of cluster.brokers) {
+      broker.on(ListOffsets, ({ message }) =>
+        ScriptedBroker.respond({
+          topics: message.topics.map(({ name, partitions }) => ({
+            name,
+            partitions: partitions.map(({ partitionIndex, timestamp }) => ({
+              partitionIndex,
+              offset: timestamp === -1n ? 3n : 0n
+            }))
+          }))
+        })
+      )
+    }
+    const bootstrapServers = cluster.brokers.map((broker) => broker.address)
+    const kafka = yield* Kafka.make({ bootstrapServers, requestTimeout: "1 second", retryBackoff })
+    const read = (options: Partial<Consumer.AssignOptions<typeof topic>> = {}) =>
+      Consumer.assign({
+        partitions: Array.from({ length: partitions }, (_, partition) => [topic, partition, "earliest"] as const),
+        until: "end",
+        ...options
+      }).pipe(Stream.runCollect, Effect.provideService(Kafka.Kafka, kafka), Effect.timeout("10 seconds"))
+    return { cluster, read }
+  })
+
+/** Answers each Fetch; an answer may say more, or less, than was asked. */
+const answering = (
+  broker: ScriptedBroker.ScriptedBroker,
+  answer: (asked: ReadonlyArray<FetchPartition>) => ReadonlyArray<Answer>
+): void =>
+  broker.on(Fetch, ({ message }) =>
+    ScriptedBroker.respond({
+      responses: [{ topic: "t", partitions: answer(message.topics.flatMap(({ partitions }) => partitions)) }]
+    })
+  )
+
+const everything = (asked: ReadonlyArray<FetchPartition>): ReadonlyArray<Answer> =>
+  asked.map(({ fetchOffset, partition }) => ({
+    partitionIndex: partition,
+    highWatermark: 3n,
+    records: fetchOffset < 3n ? batch(0n, ["a", "b", "c"]) : new Uint8Array(0)
+  }))
+
+const values = (records: ReadonlyArray<{ readonly value: string }>) => records.map(({ value }) => value)
+
+describe("Consumer", () => {
+  it.live("C23 a partition that is named twice, or was not asked for, is taken once or not at all", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      answering(cluster.brokers[0], (asked) => [
+        { partitionIndex: 7, records: batch(0n, ["x"]) },
+        ...everything(asked),
+        ...everything(asked)
+      ])
+      assert.deepStrictEqual(values(yield* read()), ["a", "b", "c"])
+    })
+  )
+
+  it.live("a partition that is left out is asked for again, with backoff", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      let silent = 5
+      answering(cluster.brokers[0], (asked) => (silent-- > 0 ? [] : everything(asked)))
+      assert.deepStrictEqual(values(yield* read()), ["a", "b", "c"])
+      const arrivals = cluster.brokers[0].of(Fetch).map(({ at }) => at)
+      assert.strictEqual(arrivals.length, 6)
+      assert.isAbove(arrivals[5] - arrivals[0], 200)
+    })
+  )
+
+  it.live("C34 a leader that a response names is gone to at once", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(2, 1, "1 second")
+      answering(cluster.brokers[0], () => [
+        {
+          partitionIndex: 0,
+          errorCode: codes.NOT_LEADER_OR_FOLLOWER,
+          currentLeader: { leaderId: 2, leaderEpoch: 5 }
+        }
+      ])
+      answering(cluster.brokers[1], everything)
+      assert.deepStrictEqual(values(yield* read()), ["a", "b", "c"])
+      assert.isBelow(cluster.brokers[1].of(Fetch)[0].at - cluster.brokers[0].of(Fetch)[0].at, 700)
+    })
+  )
+
+  it.live("C35 a fenced epoch is refreshed and the partition read on; requests carry the epoch", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      answering(cluster.brokers[0], (asked) => {
+        if (asked[0].currentLeaderEpoch === 4) return everything(asked)
+        cluster.topics.set("t", { partitions: [{ leader: 1, epoch: 4 }] })
+        return [{ partitionIndex: 0, errorCode: codes.FENCED_LEADER_EPOCH }]
+      })
+      assert.deepStrictEqual(values(yield* read()), ["a", "b", "c"])
+    })
+  )
+
+  it.live("an error of one partition does not hold up another", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 2, "300 millis")
+      let failures = 2
+      answering(cluster.brokers[0], (asked) =>
+        everything(asked).map((data) =>
+          data.partitionIndex === 0 && failures-- > 0
+            ? { partitionIndex: 0, errorCode: codes.KAFKA_STORAGE_ERROR }
+            : data
+        )
+      )
+      const records = yield* read()
+      assert.deepStrictEqual(
+        records.map(({ partition }) => partition),
+        [1, 1, 1, 0, 0, 0]
+      )
+    })
+  )
+
+  it.live("an error that no retry cures ends the stream after what was read before it", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      answering(cluster.brokers[0], () => [{ partitionIndex: 0, errorCode: codes.TOPIC_AUTHORIZATION_FAILED }])
+      const error = yield* Effect.flip(read())
+      assert.include(error.message, "TOPIC_AUTHORIZATION_FAILED")
+      assert.include(error.message, "topic t partition 0")
+    })
+  )
+
+  it.live("damaged records end the stream with their place", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      const damaged = batch(0n, ["a", "b", "c"])
+      damaged[70] ^= 1
+      answering(cluster.brokers[0], () => [{ partitionIndex: 0, records: damaged }])
+      const error = yield* Effect.flip(read())
+      assert.include(error.message, "topic t partition 0 from offset 0")
+      assert.include(error.message, "CRC")
+    })
+  )
+
+  it.live("a lost connection is opened again and reading goes on where it was", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      let fetches = 0
+      cluster.brokers[0].on(Fetch, ({ message }) => {
+        fetches++
+        if (fetches === 1) return ScriptedBroker.close
+        const { fetchOffset } = message.topics[0].partitions[0]
+        const next =
+          fetchOffset === 0n ? batch(0n, ["a"]) : batch(fetchOffset, ["b", "c"].slice(Number(fetchOffset) - 1))
+        return ScriptedBroker.respond({
+          responses: [{ topic: "t", partitions: [{ partitionIndex: 0, records: next }] }]
+        })
+      })
+      assert.deepStrictEqual(values(yield* read()), ["a", "b", "c"])
+    })
+  )
+
+  it.live("interrupting the reader ends the fetches", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      cluster.brokers[0].on(Fetch, () => ScriptedBroker.silence)
+      const reader = yield* Effect.forkChild(read({ until: undefined }), { startImmediately: true })
+      yield* Effect.sleep("100 millis")
+      yield* Fiber.interrupt(reader)
+      const before = cluster.brokers[0].of(Fetch).length
+      yield* Effect.sleep("200 millis")
+      assert.strictEqual(cluster.brokers[0].of(Fetch).length, before)
+    })
+  )
+})
