@@ -2,8 +2,8 @@
  * The record format v2 (KIP-98): batches with one header, and records with varints inside.
  *
  * Written by hand for speed: this is the one place that handles every record. `header` reads a batch without touching
- * its records, `decode` gives all of them as an array; keys and values are views. Failures are thrown as `WireError`. Writing is in
- * `RecordBatchBuilder`.
+ * its records, `decode` gives all of them as an array; keys and values are views. Failures are thrown as `WireError`.
+ * Writing is in `RecordBatchBuilder`.
  *
  * @since 0.1.0
  */
