@@ -1,26 +1,22 @@
 /**
- * What a suite prints: one line per task, with the median of its times.
+ * What a suite prints: one line per task, with the median and the best of its times.
  */
 import type { Bench } from "tinybench"
 
-/** Units of work per second of each task, from the median time of one operation; `perOperation` units are one operation. */
-export const rates = (
-  bench: Bench,
-  perOperation: number
-): ReadonlyArray<{ readonly task: string; readonly rate: number }> =>
-  bench.tasks.map((task) => {
-    const { result } = task
-    if (!("latency" in result)) throw new Error(`${task.name} did not finish: ${result.state}`)
-    return { task: task.name, rate: (perOperation * 1000) / result.latency.p50 }
-  })
+const readable = (rate: number): string =>
+  rate >= 1_000_000 ? `${(rate / 1_000_000).toFixed(1)} million` : Math.round(rate).toLocaleString("en")
 
-/** Prints rates in thousands or millions per second. */
+/**
+ * Prints units of work per second, where one operation is `perOperation` units. The best time tells what one undisturbed
+ * core does; on a machine with other work the median is lower.
+ */
 export const print = (bench: Bench, unit: string, perOperation = 1): void => {
   console.table(
-    rates(bench, perOperation).map(({ rate, task }) => ({
-      task,
-      [`${unit}/s`]:
-        rate >= 1_000_000 ? `${(rate / 1_000_000).toFixed(1)} million` : Math.round(rate).toLocaleString("en")
-    }))
+    bench.tasks.map(({ name, result }) => {
+      if (!("latency" in result)) throw new Error(`${name} did not finish: ${result.state}`)
+      const rate = (milliseconds: number): string => readable((perOperation * 1000) / milliseconds)
+      const { min, p50 } = result.latency
+      return { task: name, [`${unit}/s, median`]: rate(p50), best: rate(min) }
+    })
   )
 }
