@@ -44,13 +44,15 @@ const scripted = (brokers: number, partitions: number, retryBackoff: Duration.In
     }
     const bootstrapServers = cluster.brokers.map((broker) => broker.address)
     const kafka = yield* Kafka.make({ bootstrapServers, requestTimeout: "1 second", retryBackoff })
-    const read = (options: Partial<Consumer.AssignOptions<typeof topic>> = {}) =>
+    const reading = (options: Partial<Consumer.AssignOptions<typeof topic>> = {}) =>
       Consumer.assign({
         partitions: Array.from({ length: partitions }, (_, partition) => [topic, partition, "earliest"] as const),
         until: "end",
         ...options
-      }).pipe(Stream.runCollect, Effect.provideService(Kafka.Kafka, kafka), Effect.timeout("10 seconds"))
-    return { cluster, read }
+      }).pipe(Stream.provideService(Kafka.Kafka, kafka))
+    const read = (options?: Partial<Consumer.AssignOptions<typeof topic>>) =>
+      Effect.timeout(Stream.runCollect(reading(options)), "10 seconds")
+    return { cluster, read, reading }
   })
 
 /** Answers each Fetch; an answer may say more, or less, than was asked. */
@@ -182,6 +184,39 @@ describe("Consumer", () => {
         })
       })
       assert.deepStrictEqual(values(yield* read()), ["a", "b", "c"])
+    })
+  )
+
+  it.live("a full partition that is drained again does not wait for the long poll of an idle one", () =>
+    Effect.gen(function* () {
+      const { cluster, reading } = yield* scripted(1, 2)
+      // Partition 0 always has records, partition 1 never: a fetch for it alone is held back as long as it allows.
+      cluster.brokers[0].on(Fetch, ({ message }) => {
+        const asked = message.topics.flatMap(({ partitions }) => partitions)
+        const busy = asked.find(({ partition }) => partition === 0)
+        if (busy === undefined) {
+          return ScriptedBroker.respond(
+            { responses: [{ topic: "t", partitions: [{ partitionIndex: 1, records: new Uint8Array(0) }] }] },
+            { delay: message.maxWaitMs }
+          )
+        }
+        const records = batch(busy.fetchOffset, ["a".repeat(1000)])
+        return ScriptedBroker.respond({ responses: [{ topic: "t", partitions: [{ partitionIndex: 0, records }] }] })
+      })
+      const taken = yield* reading({ until: undefined, maxPartitionFetchBytes: 1000 }).pipe(
+        Stream.mapEffect((record) => Effect.as(Effect.sleep("5 millis"), record)),
+        Stream.take(20),
+        Stream.runCollect
+      )
+      assert.deepStrictEqual(
+        taken.map(({ offset }) => offset),
+        Array.from({ length: 20 }, (_, index) => BigInt(index))
+      )
+      const waits = cluster.brokers[0]
+        .of(Fetch)
+        .filter(({ message }) => message.topics[0].partitions.every(({ partition }) => partition === 1))
+        .map(({ message }) => message.maxWaitMs)
+      assert.include(waits, 10)
     })
   )
 

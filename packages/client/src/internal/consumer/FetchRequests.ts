@@ -28,7 +28,8 @@ export const request = (
   cluster: Cluster,
   fetched: ReadonlyArray<FetchedPartition>,
   version: number,
-  options: Options
+  options: Options,
+  maxWait: number
 ): Wire.Input<FetchRequest> => {
   const byTopic = new Map<string, Array<FetchedPartition>>()
   for (const partition of fetched) {
@@ -49,7 +50,7 @@ export const request = (
   })
   return {
     ...noSession,
-    maxWaitMs: options.fetchMaxWait,
+    maxWaitMs: maxWait,
     minBytes: options.fetchMinBytes,
     maxBytes: options.fetchMaxBytes,
     isolationLevel: options.isolation === "committed" ? 1 : 0,

@@ -3,7 +3,8 @@
  *
  * One fetch is in flight per broker, on a connection of its own, since the broker holds it back until there is data. A
  * partition whose records nobody takes stops being fetched; the others go on: the budget is shared, but a partition with
- * an empty queue may always fetch.
+ * an empty queue may always fetch. A fetch that leaves a full partition out waits at the broker only briefly at first,
+ * then longer and longer: were it held back for lack of data, the full one would stand still once it has been drained.
  *
  * @since 0.1.0
  */
@@ -46,6 +47,9 @@ export interface Fetcher {
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
 }
 
+/** How long the broker may hold back the first fetch that leaves a full partition out, in milliseconds; then twice as long. */
+const firstPartialWait = 10
+
 /**
  * Starts to fetch, for as long as the scope.
  *
@@ -65,19 +69,25 @@ export const make = Effect.fnUntraced(function* (
   /** Opened for the reader when something has come. */
   const arrived = Latch.makeUnsafe()
   const busy = new Set<number>()
+  /** By node: how long its last fetch was held back at most, when that left full partitions out. */
+  const partialWaits = new Map<number, number>()
   let turn = 0
   let defect: Cause.Cause<never> | undefined
   const { retryBackoff } = cluster.settings
 
   const outcomes = FetchOutcomes.make(cluster, options, { now, random: () => random.nextDoubleUnsafe() })
 
-  const fetch = Effect.fnUntraced(function* (nodeId: number, fetched: ReadonlyArray<FetchedPartition>) {
+  const fetch = Effect.fnUntraced(function* (
+    nodeId: number,
+    fetched: ReadonlyArray<FetchedPartition>,
+    maxWait: number
+  ) {
     const connection = yield* cluster.connection(nodeId, "fetch")
     const { topics } = cluster.metadata()
     const haveIds = fetched.every(({ topic }) => (topics.get(topic)?.id ?? zeroUuid) !== zeroUuid)
     const version = yield* connection.version(Fetch, haveIds ? {} : { maxVersion: FetchRequests.topicIdVersion - 1 })
     const unanswered = new Set(fetched)
-    const message = FetchRequests.request(cluster, fetched, version, options)
+    const message = FetchRequests.request(cluster, fetched, version, options, maxWait)
     const response = yield* connection.request(Fetch, message, { version })
     if (response.errorCode !== ErrorCode.codes.NONE) {
       const { broker } = connection
@@ -110,10 +120,15 @@ export const make = Effect.fnUntraced(function* (
       arrived.openUnsafe()
     })
 
-  const start = (nodeId: number, fetched: ReadonlyArray<FetchedPartition>): Effect.Effect<void> => {
+  const start = (nodeId: number, fetched: ReadonlyArray<FetchedPartition>, isPartial: boolean): Effect.Effect<void> => {
     busy.add(nodeId)
     for (const partition of fetched) partition.isInFlight = true
-    return fetch(nodeId, fetched).pipe(
+    let maxWait = options.fetchMaxWait
+    if (isPartial) {
+      maxWait = Math.min(maxWait, (partialWaits.get(nodeId) ?? firstPartialWait / 2) * 2)
+      partialWaits.set(nodeId, maxWait)
+    } else partialWaits.delete(nodeId)
+    return fetch(nodeId, fetched, maxWait).pipe(
       Effect.catch((error) => outcomes.failed(fetched, error)),
       Effect.ensuring(
         Effect.sync(() => {
@@ -135,14 +150,17 @@ export const make = Effect.fnUntraced(function* (
     const queued = partitions.reduce((sum, partition) => sum + partition.queuedBytes, 0)
     const hasBudget = queued < options.prefetchBytes
     const byNode = new Map<number, Array<FetchedPartition>>()
+    /** Nodes with partitions that are not fetched because nobody takes their records. */
+    const withFull = new Set<number>()
     const leaderless = new Set<string>()
     let nextLook = Number.POSITIVE_INFINITY
     for (const partition of partitions) {
       if (partition.notBefore > time) nextLook = Math.min(nextLook, partition.notBefore)
       if (!partition.wantsMore(time)) continue
-      if (partition.queuedBytes >= partition.maxBytes || (!hasBudget && partition.queue.length > 0)) continue
       const leader = cluster.leaderFor(partition.topic, partition.partition)
-      if (leader === undefined || leader.nodeId < 0) {
+      if (partition.queuedBytes >= partition.maxBytes || (!hasBudget && partition.queue.length > 0)) {
+        if (leader !== undefined) withFull.add(leader.nodeId)
+      } else if (leader === undefined || leader.nodeId < 0) {
         leaderless.add(partition.topic)
         nextLook = Math.min(nextLook, time + retryBackoff)
       } else if (!busy.has(leader.nodeId)) {
@@ -152,7 +170,7 @@ export const make = Effect.fnUntraced(function* (
       }
     }
     for (const topic of leaderless) yield* cluster.invalidate(topic)
-    for (const [nodeId, list] of byNode) yield* start(nodeId, list)
+    for (const [nodeId, list] of byNode) yield* start(nodeId, list, withFull.has(nodeId))
     return nextLook
   })
 
