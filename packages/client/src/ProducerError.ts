@@ -37,6 +37,21 @@ export class InvalidPartition extends Schema.TaggedError<InvalidPartition>(
 }
 
 /**
+ * The user's partitioner threw.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PartitionerFailed extends Schema.TaggedError<PartitionerFailed>(
+  "kafka-effect/ProducerError/PartitionerFailed"
+)("PartitionerFailed", { topic: Schema.String, cause: Schema.Defect() }) {
+  override get message(): string {
+    const detail = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `the partitioner failed for a record of topic ${this.topic}: ${detail}`
+  }
+}
+
+/**
  * The record holds what no record can: a timestamp out of range, a header's key that is no text.
  *
  * @category errors
@@ -128,6 +143,21 @@ export class Rejected extends Schema.TaggedError<Rejected>("kafka-effect/Produce
 }
 
 /**
+ * The client may not write to the topic: its principal lacks the operation Write.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotAuthorized extends Schema.TaggedError<NotAuthorized>("kafka-effect/ProducerError/NotAuthorized")(
+  "NotAuthorized",
+  { topic: Schema.String, cause: KafkaError }
+) {
+  override get message(): string {
+    return `this client may not write to topic ${this.topic}: grant it the operation Write (${this.cause.message})`
+  }
+}
+
+/**
  * The leader's release cannot take the record: headers before Kafka 0.11, zstd before 2.1.
  *
  * @category errors
@@ -143,6 +173,20 @@ export class Unsupported extends Schema.TaggedError<Unsupported>("kafka-effect/P
 ) {
   override get message(): string {
     return `a record for topic ${this.topic} partition ${this.partition} cannot be sent to this broker: ${this.detail}`
+  }
+}
+
+/**
+ * No producer id could be had, which idempotence needs.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class IdempotenceUnavailable extends Schema.TaggedError<IdempotenceUnavailable>(
+  "kafka-effect/ProducerError/IdempotenceUnavailable"
+)("IdempotenceUnavailable", { detail: Schema.String, cause: KafkaError }) {
+  override get message(): string {
+    return `the producer cannot be idempotent: ${this.detail}`
   }
 }
 
@@ -188,12 +232,15 @@ export class ProducerError extends Schema.TaggedError<ProducerError>("kafka-effe
   reason: Schema.Union([
     TopicUnavailable,
     InvalidPartition,
+    PartitionerFailed,
     InvalidRecord,
     RecordTooLarge,
     BufferExhausted,
     DeliveryTimeout,
     Rejected,
+    NotAuthorized,
     Unsupported,
+    IdempotenceUnavailable,
     Closed,
     InvalidOption
   ])

@@ -1,5 +1,6 @@
 /** Several scripted brokers that tell the same story about their topics. */
 import { FindCoordinator } from "@kafka-effect/protocol/messages/FindCoordinator"
+import { InitProducerId } from "@kafka-effect/protocol/messages/InitProducerId"
 import { Metadata, type MetadataResponse } from "@kafka-effect/protocol/messages/Metadata"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import { Effect, type Scope } from "effect"
@@ -45,6 +46,7 @@ export const make = (
 ): Effect.Effect<ScriptedCluster, never, Scope.Scope> =>
   Effect.gen(function* () {
     const brokers = yield* Effect.forEach(Array.from({ length: count }), () => ScriptedBroker.make(options))
+    let nextProducerId = BigInt(1000)
     const cluster: ScriptedCluster = {
       brokers,
       topics: new Map(),
@@ -81,6 +83,7 @@ export const make = (
             delay: cluster.delay
           })
         )
+        broker.on(InitProducerId, () => ScriptedBroker.respond({ producerId: nextProducerId++, producerEpoch: 0 }))
         broker.on(FindCoordinator, ({ message, version }) => {
           const { host, port } = brokers[brokers.length - 1]
           const at = { nodeId: brokers.length, host, port }

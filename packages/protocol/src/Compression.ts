@@ -48,7 +48,13 @@ export interface CodecOptions {
 }
 
 /** The names by the number in a batch's attributes. */
-const types: ReadonlyArray<CompressionType> = ["none", "gzip", "snappy", "lz4", "zstd"]
+/**
+ * Every codec, in the order of their ids on the wire.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const types: ReadonlyArray<CompressionType> = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 /**
  * The number of a codec in the attributes of a batch.

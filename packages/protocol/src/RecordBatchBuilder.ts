@@ -85,6 +85,8 @@ const writeVarlong = (slab: Uint8Array, start: number, value: number): number =>
   return position
 }
 
+const sizeOfSlab = (slab: Uint8Array | number): number => Math.max(typeof slab === "number" ? slab : 0, headerBytes)
+
 /** Bytes of the length of a record that has 64 to 8191. */
 const usualLengthBytes = 2
 
@@ -122,9 +124,19 @@ export class RecordBatchBuilder {
   private baseTimestamp = 0
   private lastOffsetDelta = -1
 
-  /** `capacity`: bytes to begin with, the header included; the slab grows as it must. */
-  constructor(capacity = 1024) {
-    this.slab = new Uint8Array(Math.max(capacity, headerBytes))
+  /**
+   * `slab`: memory to write into, or bytes of it to begin with, the header included; it is replaced by a larger one when
+   * it is full.
+   */
+  constructor(slab: Uint8Array | number = 1024) {
+    this.slab = typeof slab === "number" || slab.length < headerBytes ? new Uint8Array(sizeOfSlab(slab)) : slab
+  }
+
+  /** Gives the memory away for another builder: neither this one nor views of its batches may be used any more. */
+  detach(): Uint8Array {
+    const slab = this.slab
+    this.slab = new Uint8Array(0)
+    return slab
   }
 
   /** Bytes of the batch as it would be built without compression. */

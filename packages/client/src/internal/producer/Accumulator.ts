@@ -1,28 +1,18 @@
 /**
  * Records that wait to be sent: one open batch per partition, written into as records come, under one budget of memory.
  *
- * Plain data and synchronous functions: callers append, the sender takes batches and gives back what has to be tried
- * again. Nothing here waits, except those who find no room.
+ * Plain data and synchronous functions: callers append, the sender takes batches and gives them their outcomes. Nothing
+ * here waits.
  *
  * @since 0.1.0
  */
-import type { Headers } from "@kafka-effect/protocol/Record"
-import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
+import { type Headers, noHeaders } from "@kafka-effect/protocol/Record"
 import * as Exit from "effect/Exit"
 import type { ProducerError } from "../../ProducerError.ts"
-import { Batch, type Written } from "./Batch.ts"
-
-/** The batches of one partition. @internal */
-export interface PartitionQueue {
-  readonly topic: string
-  readonly partition: number
-  /** Oldest first; the last one is the one that is being written. */
-  readonly batches: Array<Batch>
-  /** A batch is in flight: no other may overtake it. */
-  inFlight: Batch | undefined
-}
+import type { RecordMetadata } from "../../Topic.ts"
+import { Batch, type Piece, type Written } from "./Batch.ts"
+import { BufferMemory } from "./BufferMemory.ts"
+import { PartitionQueue } from "./PartitionQueue.ts"
 
 /** @internal */
 export interface Options {
@@ -34,172 +24,157 @@ export interface Options {
   readonly wake: () => void
 }
 
-interface Waiter {
-  readonly size: number
-  readonly deferred: Deferred.Deferred<void>
-}
+/** What becomes of the records of a batch that is rebuilt: a group of batches' number, or an outcome. @internal */
+export type Fate = number | Exit.Exit<RecordMetadata, ProducerError>
+
+/** The queues of a topic, by partition; made as they are used. @internal */
+export type TopicQueues = Array<PartitionQueue | undefined>
 
 /** @internal */
 export class Accumulator {
-  /** Every batch that has no outcome yet, in flight or not. */
+  readonly memory: BufferMemory
+  /** Every batch that has no outcome yet, in flight or not; oldest first. */
   readonly incomplete = new Set<Batch>()
+  /** Partitions with batches that are not in flight. */
+  readonly pending = new Set<PartitionQueue>()
   /** Batches created until now are to be sent without waiting for more records. */
   flushBefore = Number.NEGATIVE_INFINITY
   private readonly options: Options
-  private readonly queues = new Map<string, Array<PartitionQueue | undefined>>()
-  /** Those with batches that are not in flight. */
-  private readonly waiting = new Set<PartitionQueue>()
-  private reserved = 0
-  private readonly waiters: Array<Waiter> = []
+  private readonly topics = new Map<string, TopicQueues>()
+  private lastOrder = 0
 
   constructor(options: Options) {
     this.options = options
+    this.memory = new BufferMemory(options.bufferMemory, options.batchSize)
   }
 
-  /** Bytes of the buffer that are used. */
-  get usedBytes(): number {
-    return this.reserved
+  /** Tells the sender that there is something new. */
+  wake(): void {
+    this.options.wake()
   }
 
-  /** Whether somebody waits for room: the sender need not wait for batches to fill. */
-  get isExhausted(): boolean {
-    return this.waiters.length > 0
+  queues(topic: string): TopicQueues {
+    let queues = this.topics.get(topic)
+    if (queues === undefined) {
+      queues = []
+      this.topics.set(topic, queues)
+    }
+    return queues
   }
 
-  /** Whether a record of this size can be appended now. */
-  hasRoom(size: number): boolean {
-    return this.waiters.length === 0 && this.fits(size)
-  }
-
-  /**
-   * Waits, in turn with others, until there is room for this many bytes, and holds it for the caller, who appends and
-   * then calls `giveBack`.
-   */
-  room(size: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const waiter: Waiter = { size, deferred: Deferred.makeUnsafe() }
-      this.waiters.push(waiter)
-      this.admit()
-      this.options.wake()
-      return Effect.onInterrupt(Deferred.await(waiter.deferred), () =>
-        Effect.sync(() => {
-          const place = this.waiters.indexOf(waiter)
-          if (place < 0) this.giveBack(size)
-          else {
-            this.waiters.splice(place, 1)
-            // Whoever gives up may have been what others waited behind.
-            this.admit()
-          }
-        })
-      )
-    })
-  }
-
-  /** Ends what `room` held. */
-  giveBack(size: number): void {
-    this.reserved -= size
-    this.admit()
+  queueOf(batch: Batch): PartitionQueue {
+    return this.queues(batch.topic)[batch.partition]!
   }
 
   /**
    * Writes a record into the open batch of its partition, and gives the batch; its place is `batch.builder.count - 1`.
-   * Throws `WireError` for what no record can hold.
+   * `size` is what it needs at most. Throws `WireError` for what no record can hold.
    */
   append(
+    queues: TopicQueues,
     topic: string,
     partition: number,
+    size: number,
     timestamp: number,
     key: Uint8Array | null,
     value: Uint8Array | null,
     headers: Headers
   ): Batch {
-    const queue = this.queue(topic, partition)
-    const { batchSize } = this.options
-    const size = RecordBatchBuilder.maximumRecordBytes(key, value, headers)
-    let batch = queue.batches[queue.batches.length - 1]
-    if (batch === undefined || batch.attempts > 0 || batch.builder.sizeInBytes + size > batchSize) {
-      batch = new Batch(topic, partition, Math.min(batchSize, Math.max(size * 4, 1024)), this.options.now())
-      queue.batches.push(batch)
+    let queue = queues[partition]
+    if (queue === undefined) {
+      queue = new PartitionQueue(topic, partition)
+      queues[partition] = queue
+    }
+    const { waiting } = queue
+    let batch = waiting[waiting.length - 1]
+    if (batch === undefined || batch.isTaken || batch.builder.sizeInBytes + size > this.options.batchSize) {
+      const slab = this.memory.slab(Math.max(queue.usualSize, size + batchOverhead))
+      batch = new Batch(topic, partition, slab, this.options.now(), ++this.lastOrder)
+      // What no batch can hold leaves nothing behind.
+      batch.builder.append(timestamp, key, value, headers)
+      waiting.push(batch)
       this.incomplete.add(batch)
-      this.waiting.add(queue)
+      this.pending.add(queue)
       // A new batch starts its linger, and the one before it is full.
       this.options.wake()
+      batch.reserved = batch.builder.sizeInBytes
+      this.memory.used += batch.reserved
+      return batch
     }
-    const before = batch.builder.sizeInBytes
-    try {
-      batch.builder.append(timestamp, key, value, headers)
-    } catch (error) {
-      if (batch.builder.count === 0)
-        this.abandon(queue, batch, Exit.succeed({ baseOffset: BigInt(-1), appendTime: -1 }))
-      throw error
-    }
-    const used = batch.builder.sizeInBytes - before
+    const { builder } = batch
+    const before = builder.sizeInBytes
+    builder.append(timestamp, key, value, headers)
+    const used = builder.sizeInBytes - before
     batch.reserved += used
-    this.reserved += used
+    this.memory.used += used
     return batch
-  }
-
-  /** The partitions that have something to send. */
-  pending(): Iterable<PartitionQueue> {
-    return this.waiting
-  }
-
-  /** Takes the oldest batch of a partition: until `release`, no other of this partition can be taken. */
-  take(queue: PartitionQueue): Batch {
-    const batch = queue.batches.shift()!
-    queue.inFlight = batch
-    this.waiting.delete(queue)
-    return batch
-  }
-
-  /** The batch is not in flight any more: it is done, or, with `retry`, the next one to be sent again. */
-  release(batch: Batch, retry: boolean): void {
-    const queue = this.queue(batch.topic, batch.partition)
-    queue.inFlight = undefined
-    if (retry) queue.batches.unshift(batch)
-    if (queue.batches.length > 0) this.waiting.add(queue)
   }
 
   /** Gives a batch its outcome, and its memory back. */
   complete(batch: Batch, exit: Exit.Exit<Written, ProducerError>): void {
-    if (!this.incomplete.delete(batch)) return
-    this.reserved -= batch.reserved
-    batch.complete(exit)
-    this.admit()
-  }
-
-  /** Takes a batch out that is not in flight, and gives it its outcome. */
-  abandon(queue: PartitionQueue, batch: Batch, exit: Exit.Exit<Written, ProducerError>): void {
-    const index = queue.batches.indexOf(batch)
-    if (index >= 0) queue.batches.splice(index, 1)
-    if (queue.batches.length === 0) this.waiting.delete(queue)
-    this.complete(batch, exit)
-  }
-
-  private fits(size: number): boolean {
-    // A record larger than the whole buffer was refused before.
-    return this.reserved + size <= this.options.bufferMemory
-  }
-
-  private admit(): void {
-    while (this.waiters.length > 0 && this.fits(this.waiters[0].size)) {
-      const { deferred, size } = this.waiters.shift()!
-      this.reserved += size
-      Deferred.doneUnsafe(deferred, Exit.void)
+    if (this.incomplete.delete(batch)) {
+      batch.complete(exit)
+      this.memory.release(batch.reserved)
     }
   }
 
-  private queue(topic: string, partition: number): PartitionQueue {
-    let partitions = this.queues.get(topic)
-    if (partitions === undefined) {
-      partitions = []
-      this.queues.set(topic, partitions)
+  /** Keeps the slab of a batch that is done and of which no request can be left. */
+  reuse(batch: Batch): void {
+    const { builder } = batch
+    if (builder.count > 1) this.queueOf(batch).usualSize = builder.sizeInBytes
+    this.memory.reuse(builder.detach())
+  }
+
+  /**
+   * Makes other batches out of one: records of one group stay together and in order. Gives the new ones, which the caller
+   * puts in the old one's place.
+   */
+  rebuild(batch: Batch, fateOf: (index: number) => Fate): ReadonlyArray<Batch> {
+    const records = batch.records()
+    const groups = new Map<number, Batch>()
+    const pieces = records.map(({ headers, key, timestamp, value }, index): Piece => {
+      const fate = fateOf(index)
+      if (typeof fate !== "number") return { exit: fate }
+      let group = groups.get(fate)
+      if (group === undefined) {
+        group = new Batch(batch.topic, batch.partition, 1024, batch.createdAt, batch.order)
+        groups.set(fate, group)
+      }
+      group.builder.append(timestamp, key, value, headers ?? noHeaders)
+      return { batch: group, index: group.builder.count - 1 }
+    })
+    const others = [...groups.values()]
+    for (const other of others) {
+      other.reserved = other.builder.sizeInBytes
+      this.memory.used += other.reserved
+      this.incomplete.add(other)
     }
-    let queue = partitions[partition]
-    if (queue === undefined) {
-      queue = { topic, partition, batches: [], inFlight: undefined }
-      partitions[partition] = queue
-    }
-    return queue
+    this.incomplete.delete(batch)
+    batch.replace(pieces)
+    this.memory.release(batch.reserved)
+    return others
+  }
+
+  /** Takes the records out of a batch whose callers have gone; gives the batch to send now, if any record is left. */
+  withoutCancelled(queue: PartitionQueue): Batch | undefined {
+    const [batch] = queue.waiting
+    const { cancelledRecords } = batch
+    if (cancelledRecords.size === 0 || batch.isTaken) return batch
+    const others = this.rebuild(batch, (index) => (cancelledRecords.has(index) ? interrupted : 0))
+    queue.drop(batch, others)
+    this.settle(queue)
+    return others[0]
+  }
+
+  /** Keeps `pending` true to a queue. */
+  settle(queue: PartitionQueue): void {
+    if (queue.waiting.length > 0) this.pending.add(queue)
+    else this.pending.delete(queue)
   }
 }
+
+/** Bytes of a batch besides its records. */
+const batchOverhead = 61
+
+/** Of records that nobody waits for any more. */
+const interrupted: Exit.Exit<never> = Exit.interrupt()

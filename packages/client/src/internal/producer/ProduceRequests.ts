@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { CompressionType } from "@kafka-effect/protocol/Compression"
+import type { MaybePromise } from "@kafka-effect/protocol/MaybePromise"
 import {
   type PartitionProduceResponse,
   Produce,
@@ -14,6 +15,7 @@ import type * as Wire from "@kafka-effect/protocol/Wire"
 import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import { WireError } from "@kafka-effect/protocol/WireError"
 import * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
 import type { Cluster } from "../../Cluster.ts"
 import type * as Connection from "../../Connection.ts"
 import type { KafkaError } from "../../KafkaError.ts"
@@ -26,12 +28,24 @@ export interface Options {
   readonly compression: CompressionType
 }
 
+/** A batch, and how many bytes it is in a request. @internal */
+export interface Encoded {
+  readonly batch: Batch
+  readonly size: number
+}
+
+/** A batch that this broker cannot take. @internal */
+export interface Refused {
+  readonly batch: Batch
+  readonly reason: Unsupported
+}
+
 /** A request, and what is not in it because this broker cannot take it. @internal */
 export interface Prepared {
   readonly version: number
   readonly message: Wire.Input<ProduceRequest>
-  readonly batches: ReadonlyArray<Batch>
-  readonly refused: ReadonlyArray<{ readonly batch: Batch; readonly reason: Unsupported }>
+  readonly sent: ReadonlyArray<Encoded>
+  readonly refused: ReadonlyArray<Refused>
 }
 
 /** The record format that belongs to a version of Produce. */
@@ -55,48 +69,77 @@ export const prepare = Effect.fnUntraced(function* (
   const haveIds = ![...ids.values()].includes(zeroUuid)
   const version = yield* connection.version(Produce, haveIds ? {} : { maxVersion: topicIdVersion - 1 })
   const magic = magicOf(version)
+  const refused: Array<Refused> = []
+  const taken = batches.filter((batch) => {
+    if (options.compression !== "zstd" || version >= zstdVersion) return true
+    refused.push(refusal(batch, "compression zstd needs Kafka 2.1 or newer; choose another compression"))
+    return false
+  })
+  // All begin before any is waited for: the thread pool works on several at a time.
+  const started = taken.map((batch) => encode(batch, magic, options.compression))
   const topics = new Map<string, Array<{ readonly index: number; readonly records: Uint8Array }>>()
-  const sent: Array<Batch> = []
-  const refused: Array<{ readonly batch: Batch; readonly reason: Unsupported }> = []
-  for (const batch of batches) {
-    const { partition, topic } = batch
-    const refuse = (detail: string): void => {
-      refused.push({ batch, reason: new Unsupported({ topic, partition, detail }) })
-    }
-    if (options.compression === "zstd" && version < zstdVersion) {
-      refuse("compression zstd needs Kafka 2.1 or newer; choose another compression")
-      continue
-    }
-    const records = yield* encode(batch, magic, options.compression)
+  const sent: Array<Encoded> = []
+  for (let index = 0; index < taken.length; index++) {
+    const batch = taken[index]
+    const encoded = started[index]
+    const records = encoded instanceof Promise ? yield* Effect.promise(() => encoded) : encoded
     if (records instanceof WireError) {
-      refuse(records.message)
+      refused.push(refusal(batch, records.message))
       continue
     }
-    const partitions = topics.get(topic)
-    if (partitions === undefined) topics.set(topic, [{ index: partition, records }])
-    else partitions.push({ index: partition, records })
-    sent.push(batch)
+    const partitions = topics.get(batch.topic)
+    if (partitions === undefined) topics.set(batch.topic, [{ index: batch.partition, records }])
+    else partitions.push({ index: batch.partition, records })
+    sent.push({ batch, size: records.length })
   }
   const topicData = [...topics].map(([name, partitionData]) =>
     version >= topicIdVersion ? { topicId: ids.get(name)!, partitionData } : { name, partitionData }
   )
   const timeoutMs = cluster.settings.requestTimeout
-  return { version, batches: sent, refused, message: { acks: options.acks, timeoutMs, topicData } }
+  return { version, sent, refused, message: { acks: options.acks, timeoutMs, topicData } }
 })
 
-const encode = (batch: Batch, magic: 0 | 1 | 2, compression: CompressionType): Effect.Effect<Uint8Array | WireError> =>
-  Effect.suspend(() => {
-    const wireError = (error: unknown): WireError => {
-      if (error instanceof WireError) return error
-      throw error
-    }
-    try {
-      const bytes = batch.encode(magic, compression)
-      return bytes instanceof Promise ? Effect.promise(() => bytes.catch(wireError)) : Effect.succeed(bytes)
-    } catch (error) {
-      return Effect.succeed(wireError(error))
-    }
-  })
+const refusal = (batch: Batch, detail: string): Refused => {
+  const { partition, topic } = batch
+  return { batch, reason: new Unsupported({ topic, partition, detail }) }
+}
+
+/** Errors come as values: a promise must not fail before it is waited for. */
+const encode = (batch: Batch, magic: 0 | 1 | 2, compression: CompressionType): MaybePromise<Uint8Array | WireError> => {
+  const wireError = (error: unknown): WireError => {
+    if (error instanceof WireError) return error
+    throw error
+  }
+  try {
+    const bytes = batch.encode(magic, compression)
+    return bytes instanceof Promise ? bytes.catch(wireError) : bytes
+  } catch (error) {
+    return wireError(error)
+  }
+}
+
+/** The span of a request, after OpenTelemetry's conventions for messaging. @internal */
+export const span =
+  (cluster: Cluster, nodeId: number, batches: ReadonlyArray<Batch>) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> => {
+    const broker = cluster.metadata().brokers.get(nodeId)
+    const topics = new Set(batches.map(({ topic }) => topic))
+    const [topic] = topics
+    const isOne = topics.size === 1
+    return Effect.withSpan(self, isOne ? `send ${topic}` : "send", {
+      kind: "producer",
+      attributes: {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "send",
+        "messaging.client.id": cluster.settings.clientId,
+        "messaging.batch.message_count": batches.reduce((sum, { builder }) => sum + builder.count, 0),
+        ...(isOne ? { "messaging.destination.name": topic } : {}),
+        ...(batches.length === 1 ? { "messaging.destination.partition.id": String(batches[0].partition) } : {}),
+        ...(broker === undefined ? {} : { "server.address": broker.host, "server.port": broker.port })
+      }
+    })
+  }
 
 /** The answers by topic and partition. @internal */
 export const byPartition = (

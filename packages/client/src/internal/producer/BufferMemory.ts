@@ -1,0 +1,88 @@
+/**
+ * The producer's memory: how many bytes of records may wait for their acknowledgements, and whose turn it is when there
+ * is no room. Slabs that are no longer needed are kept for the next batches.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+
+/** Of the slabs that are kept, as a part of the whole memory. */
+const keptPart = 4
+
+interface Waiter {
+  readonly size: number
+  readonly resume: () => void
+}
+
+/** @internal */
+export class BufferMemory {
+  readonly total: number
+  /** Bytes that are used, or held for somebody. */
+  used = 0
+  private readonly slabSize: number
+  private readonly slabs: Array<Uint8Array> = []
+  private readonly waiters: Array<Waiter> = []
+
+  /** Slabs of at least `slabSize` bytes are kept. */
+  constructor(total: number, slabSize: number) {
+    this.total = total
+    this.slabSize = slabSize
+  }
+
+  /** Whether somebody waits for room. */
+  get isExhausted(): boolean {
+    return this.waiters.length > 0
+  }
+
+  /** Whether there is room now, and nobody who came before waits for it. */
+  hasRoom(size: number): boolean {
+    return this.waiters.length === 0 && this.used + size <= this.total
+  }
+
+  /** Waits, in turn with others, until there is room, and holds it: whoever got it calls `release` for it. */
+  room(size: number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      let isAdmitted = false
+      const waiter: Waiter = {
+        size,
+        resume: () => {
+          isAdmitted = true
+          resume(Effect.void)
+        }
+      }
+      this.waiters.push(waiter)
+      this.admit()
+      return Effect.sync(() => {
+        if (isAdmitted) return this.release(size)
+        this.waiters.splice(this.waiters.indexOf(waiter), 1)
+        // Whoever gives up may have been what others waited behind.
+        this.admit()
+      })
+    })
+  }
+
+  release(size: number): void {
+    this.used -= size
+    this.admit()
+  }
+
+  /** A slab, or the bytes with which to make one, for a batch that is likely to need so many. */
+  slab(likely: number): Uint8Array | number {
+    return this.slabs.pop() ?? Math.min(this.slabSize, Math.max(likely, 1024))
+  }
+
+  /** Keeps a slab for another batch. */
+  reuse(slab: Uint8Array): void {
+    if (slab.length < this.slabSize || slab.length > this.slabSize * 2) return
+    if ((this.slabs.length + 1) * this.slabSize <= this.total / keptPart) this.slabs.push(slab)
+  }
+
+  private admit(): void {
+    // A record larger than the whole memory was refused before.
+    while (this.waiters.length > 0 && this.used + this.waiters[0].size <= this.total) {
+      const { resume, size } = this.waiters.shift()!
+      this.used += size
+      resume()
+    }
+  }
+}
