@@ -30,9 +30,16 @@ const shortString = 48
 export class ByteWriter {
   bytes: Uint8Array
   offset = 0
+  /** Byte arrays that were left where they are instead of being copied: `takePieces` gives them. */
+  readonly external: Array<{ readonly at: number; readonly bytes: Uint8Array }> = []
+  /** How many bytes `external` holds. */
+  externalBytes = 0
+  private readonly minExternal: number
   private view: DataView
 
-  constructor(capacity = 512) {
+  /** `minExternal`: byte arrays from this length on are left where they are. By default all are copied. */
+  constructor(capacity = 512, minExternal = Number.POSITIVE_INFINITY) {
+    this.minExternal = minExternal
     this.bytes = new Uint8Array(capacity)
     this.view = new DataView(this.bytes.buffer)
   }
@@ -45,6 +52,30 @@ export class ByteWriter {
     grown.set(new Uint8Array(this.bytes.buffer, 0, this.offset))
     this.bytes = grown
     this.view = new DataView(grown.buffer)
+  }
+
+  /**
+   * What was written from an offset on, in pieces: views of the slab with the external byte arrays in between, which are
+   * then forgotten.
+   */
+  takePieces(from: number): Array<Uint8Array> {
+    const pieces: Array<Uint8Array> = []
+    let start = from
+    for (const { at, bytes } of this.external) {
+      if (at > start) pieces.push(this.bytes.subarray(start, at))
+      pieces.push(bytes)
+      start = at
+    }
+    if (this.offset > start) pieces.push(this.bytes.subarray(start, this.offset))
+    this.external.length = 0
+    this.externalBytes = 0
+    return pieces
+  }
+
+  /** Forgets what was written behind an offset and behind so many external byte arrays. */
+  rewind(offset: number, external: number): void {
+    this.offset = offset
+    while (this.external.length > external) this.externalBytes -= this.external.pop()!.bytes.length
   }
 
   /** A copy of what was written; the writer starts over. */
@@ -107,6 +138,11 @@ export class ByteWriter {
   }
 
   writeBytes(value: Uint8Array): void {
+    if (value.length >= this.minExternal) {
+      this.external.push({ at: this.offset, bytes: value })
+      this.externalBytes += value.length
+      return
+    }
     this.reserve(value.length)
     this.bytes.set(value, this.offset)
     this.offset += value.length

@@ -149,6 +149,7 @@ export class RecordBatchBuilder {
    */
   static maximumRecordBytes(key: Uint8Array | null, value: Uint8Array | null, headers: Headers): number {
     let size = fixedRecordBytes + (key === null ? 0 : key.length) + (value === null ? 0 : value.length)
+    if (headers.length === 0) return size
     for (const [name, content] of headers) size += 10 + name.length * 3 + (content === null ? 0 : content.length)
     return size
   }

@@ -67,6 +67,10 @@ export interface Pending {
 // Frames are written one behind the other into a slab that is never rewritten; a write takes at most about this much.
 const slabSize = 64 * 1024
 const writeSize = 256 * 1024
+// Byte arrays from this length on cost less as pieces of their own than a copy of them does.
+const minPiece = 4096
+
+const makeWriter = (): ByteWriter => new ByteWriter(slabSize, minPiece)
 
 /** @internal */
 export class ChannelState {
@@ -80,7 +84,7 @@ export class ChannelState {
   private readonly now: () => number
   private readonly broker: Broker
   private readonly splitter: FrameSplitter.FrameSplitter
-  private writer = new ByteWriter(slabSize)
+  private writer = makeWriter()
   private hasReceived = false
   private lastUsed: number
 
@@ -144,28 +148,30 @@ export class ChannelState {
     this.endIfDone()
   }
 
-  /** Encodes what may be sent now. */
-  collect(): Uint8Array {
-    if (this.writer.offset > slabSize / 2) this.writer = new ByteWriter(slabSize)
+  /** Encodes what may be sent now: the pieces to write, in order. Large byte arrays among them are the requests' own. */
+  collect(): Array<Uint8Array> {
+    if (this.writer.offset > slabSize / 2) this.writer = makeWriter()
     const { pipeline, writer } = this
     const time = this.now()
     const start = writer.offset
-    while (pipeline.canSend && writer.offset - start < writeSize) {
+    while (pipeline.canSend && writer.offset - start + writer.externalBytes < writeSize) {
       const pending = pipeline.take()
       const frameStart = writer.offset
+      const { externalBytes } = writer
+      const externalCount = writer.external.length
       try {
         writer.writeInt32(0)
         pending.exchange.write(writer, pending.correlationId)
-        writer.setInt32(frameStart, writer.offset - frameStart - 4)
+        writer.setInt32(frameStart, writer.offset - frameStart - 4 + writer.externalBytes - externalBytes)
         pending.deadline = time + pending.exchange.timeout
       } catch (cause) {
-        writer.offset = frameStart
+        writer.rewind(frameStart, externalCount)
         pipeline.untake(pending)
         pending.resume(Effect.fail(invalidRequest(pending.exchange, cause)))
       }
     }
     this.endIfDone()
-    return writer.bytes.subarray(start, writer.offset)
+    return writer.takePieces(start)
   }
 
   /** What was collected is written: requests without a response are done. */

@@ -4,10 +4,12 @@
  * It knows frames, correlation ids, order, deadlines and throttling; it does not know messages: an `Exchange` brings
  * the functions that write its request and read its response. The first failure is final: it fails every waiter and
  * every later call, and closes the socket. Requests are encoded when they are written, so that what waits holds no
- * bytes, and everything that can leave leaves in one write.
+ * bytes of its own, and everything that can leave leaves in one write. Record batches are not copied: whoever sends them
+ * leaves them as they are until the response has come, or the connection has ended.
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -101,9 +103,9 @@ const makeWriter = (state: ChannelState, socket: ByteSocket, now: () => number) 
     if (!pipeline.canSend) return Effect.flatMap(parked, gather)
     const muted = state.mutedUntil - (state.mutedUntil > 0 ? now() : 0)
     if (muted > 0) return Effect.sleep(muted)
-    const bytes = state.collect()
-    if (bytes.length === 0) return Effect.void
-    const write = socket.write([bytes])
+    const pieces = state.collect()
+    if (!Arr.isArrayNonEmpty(pieces)) return Effect.void
+    const write = socket.write(pieces)
     return pipeline.hasUnanswered ? Effect.map(write, () => state.written()) : write
   })
   const wake = (): void => {

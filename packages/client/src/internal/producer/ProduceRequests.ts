@@ -128,6 +128,7 @@ export const span =
     const isOne = topics.size === 1
     return Effect.withSpan(self, isOne ? `send ${topic}` : "send", {
       kind: "producer",
+      captureStackTrace: false,
       attributes: {
         "messaging.system": "kafka",
         "messaging.operation.type": "send",
