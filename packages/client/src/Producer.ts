@@ -25,7 +25,7 @@ import type * as Stream from "effect/Stream"
 import type * as ClusterMetadata from "./ClusterMetadata.ts"
 import { monotonicMillis } from "./internal/Backoff.ts"
 import { Accumulator } from "./internal/producer/Accumulator.ts"
-import type { Batch } from "./internal/producer/Batch.ts"
+import * as Acknowledgement from "./internal/producer/Acknowledgement.ts"
 import * as Entrance from "./internal/producer/Entrance.ts"
 import * as Partitioning from "./internal/producer/Partitioning.ts"
 import * as ProducerMetrics from "./internal/producer/ProducerMetrics.ts"
@@ -167,7 +167,7 @@ export const make = Effect.fnUntraced(function* (
   const flush = Effect.suspend(() => {
     accumulator.flushBefore = now()
     latch.openUnsafe()
-    return allDone([...accumulator.incomplete])
+    return Acknowledgement.all([...accumulator.incomplete])
   })
   const failRest = Effect.suspend(() => {
     const left = [...accumulator.incomplete]
@@ -192,19 +192,6 @@ export const make = Effect.fnUntraced(function* (
     ...Senders.make(entrance, metrics, () => clock.currentTimeMillisUnsafe(), settings.traceContext)
   })
 })
-
-const allDone = (batches: ReadonlyArray<Batch>): Effect.Effect<void> =>
-  Effect.forEach(
-    batches,
-    (batch) =>
-      batch.isDone
-        ? Effect.void
-        : Effect.callback<void>((resume) => {
-            const forget = batch.onDone(() => resume(Effect.void))
-            return Effect.sync(forget)
-          }),
-    { discard: true }
-  )
 
 /**
  * A producer, as a layer. Fails with `InvalidOption`.

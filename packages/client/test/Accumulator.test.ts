@@ -120,8 +120,10 @@ describe("Accumulator", () => {
     append(0, 30)
     batch.cancel(1)
     let isTold = false
-    batch.onDone(() => {
-      isTold = true
+    batch.listen({
+      done: () => {
+        isTold = true
+      }
     })
     const sent = take(0)
     assert.deepStrictEqual(

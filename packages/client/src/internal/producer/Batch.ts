@@ -31,6 +31,11 @@ export type Piece =
   | { readonly batch: Batch; readonly index: number }
   | { readonly exit: Exit.Exit<RecordMetadata, ProducerError> }
 
+/** Who waits for a batch. @internal */
+export interface Listener {
+  readonly done: () => void
+}
+
 /** Offset and time where nothing was said. @internal */
 export const unsaid: Written = { baseOffset: BigInt(-1), appendTime: -1 }
 
@@ -66,7 +71,7 @@ export class Batch {
   private cancelled: Set<number> | undefined = undefined
   private pieces: ReadonlyArray<Piece> | undefined = undefined
   private openPieces = 0
-  private listeners: Array<() => void> = []
+  private listeners: Array<Listener> = []
   private payload: { readonly magic: number; readonly bytes: MaybePromise<Uint8Array> } | undefined = undefined
 
   constructor(topic: string, partition: number, slab: Uint8Array | number, createdAt: number, order = 0) {
@@ -82,13 +87,14 @@ export class Batch {
     return this.pieces === undefined ? this.exit !== undefined : this.openPieces === 0
   }
 
-  /** Calls back once every record has its outcome; gives a function that takes that back. */
-  onDone(listener: () => void): () => void {
+  /** Tells the listener once every record has its outcome. */
+  listen(listener: Listener): void {
     this.listeners.push(listener)
-    return () => {
-      const place = this.listeners.indexOf(listener)
-      if (place >= 0) this.listeners.splice(place, 1)
-    }
+  }
+
+  forget(listener: Listener): void {
+    const place = this.listeners.indexOf(listener)
+    if (place >= 0) this.listeners.splice(place, 1)
   }
 
   complete(exit: Exit.Exit<Written, ProducerError>): void {
@@ -147,9 +153,11 @@ export class Batch {
     for (const piece of pieces) if ("batch" in piece) children.add(piece.batch)
     this.openPieces = children.size
     for (const child of children) {
-      child.onDone(() => {
-        this.openPieces--
-        if (this.openPieces === 0) this.tell()
+      child.listen({
+        done: () => {
+          this.openPieces--
+          if (this.openPieces === 0) this.tell()
+        }
       })
     }
     if (children.size === 0) this.tell()
@@ -185,7 +193,7 @@ export class Batch {
   private tell(): void {
     const listeners = this.listeners
     this.listeners = []
-    for (const listener of listeners) listener()
+    for (let index = 0; index < listeners.length; index++) listeners[index].done()
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { type Headers, noHeaders } from "@kafka-effect/protocol/Record"
 import * as Serde from "../../Serde.ts"
-import type { ProducerRecord, Topic } from "../../Topic.ts"
+import type { AnyTopic, ProducerRecord, Topic } from "../../Topic.ts"
 
 /** @internal */
 export interface Encoded {
@@ -30,21 +30,46 @@ export const encode = <K, V, R>(
   const { length } = records
   const keys = new Array<Uint8Array | null>(length)
   const values = new Array<Uint8Array | null>(length)
-  const place = { topic: topic.name, partition: -1, headers: noHeaders }
-  const keyPlace: Serde.RecordContext = { ...place, target: "key" }
-  const valuePlace: Serde.RecordContext = { ...place, target: "value" }
   for (let index = 0; index < length; index++) {
-    const { headers, key, value } = records[index]
-    let context = headers === undefined ? keyPlace : { ...keyPlace, headers }
-    try {
-      keys[index] = bytesOrNull(topic.key.encode(key, context))
-      context = headers === undefined ? valuePlace : { ...valuePlace, headers }
-      values[index] = bytesOrNull(topic.value.encode(value, context))
-    } catch (cause) {
-      throw Serde.failed("encode", context, cause)
-    }
+    keys[index] = encodePart("key", topic.key, topic, records[index].key, records[index].headers)
+    values[index] = encodePart("value", topic.value, topic, records[index].value, records[index].headers)
   }
   return { keys, values, records, time, ownHeaders }
+}
+
+/** A key or a value as bytes. Throws a `SerdeError`. @internal */
+export const encodePart = <A, R>(
+  target: "key" | "value",
+  serde: Serde.Serde<A, R>,
+  topic: AnyTopic,
+  value: A,
+  headers: Headers | undefined
+): Uint8Array | null => {
+  const known = contextsOf(topic)[target]
+  const context = headers === undefined ? known : { ...known, headers }
+  try {
+    return bytesOrNull(serde.encode(value, context))
+  } catch (cause) {
+    throw Serde.failed("encode", context, cause)
+  }
+}
+
+interface Contexts {
+  readonly key: Serde.RecordContext
+  readonly value: Serde.RecordContext
+}
+
+const contexts = new WeakMap<AnyTopic, Contexts>()
+
+/** What serdes of a topic are told of records without headers: the same each time. */
+const contextsOf = (topic: AnyTopic): Contexts => {
+  let known = contexts.get(topic)
+  if (known === undefined) {
+    const place = { topic: topic.name, partition: -1, headers: noHeaders }
+    known = { key: { ...place, target: "key" }, value: { ...place, target: "value" } }
+    contexts.set(topic, known)
+  }
+  return known
 }
 
 /** Serdes are the users': what is no bytes would become a broken record. */
@@ -53,9 +78,12 @@ const bytesOrNull = (bytes: Uint8Array | null): Uint8Array | null => {
   throw new Error(`the serde gave ${bytes === undefined ? "undefined" : typeof bytes} instead of bytes or null`)
 }
 
-/** The headers of a record. @internal */
-export const headersOf = ({ ownHeaders, records }: Encoded, index: number): Headers => {
-  const { headers } = records[index]
+/** The headers of a record of an array. @internal */
+export const headersOf = ({ ownHeaders, records }: Encoded, index: number): Headers =>
+  withOwn(records[index].headers, ownHeaders)
+
+/** A record's headers, and behind them the producer's own. @internal */
+export const withOwn = (headers: Headers | undefined, ownHeaders: Headers): Headers => {
   if (headers === undefined) return ownHeaders
   return ownHeaders.length === 0 ? headers : [...headers, ...ownHeaders]
 }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Headers } from "@kafka-effect/protocol/Record"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import { WireError } from "@kafka-effect/protocol/WireError"
 import * as Effect from "effect/Effect"
@@ -19,8 +20,10 @@ import {
   RecordTooLarge,
   TopicUnavailable
 } from "../../ProducerError.ts"
+import type { ProducerRecord } from "../../Topic.ts"
 import { retryUntil } from "../Backoff.ts"
 import type { Accumulator } from "./Accumulator.ts"
+import { Batch } from "./Batch.ts"
 import { type Encoded, headersOf } from "./Encoded.ts"
 import type { Choose, TopicState } from "./Partitioning.ts"
 import type { Placements } from "./Placements.ts"
@@ -42,6 +45,15 @@ export interface Entrance {
   readonly append: (topic: string, encoded: Encoded, placements: Placements) => Effect.Effect<void>
   /** Does as much of that as needs no waiting; true if that was all. */
   readonly appendNow: (topic: string, encoded: Encoded, placements: Placements) => boolean
+  /** The same for one record; undefined where it would have to wait. */
+  readonly placeOne: (
+    topic: string,
+    record: ProducerRecord<unknown, unknown>,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: Headers,
+    timestamp: number
+  ) => Batch | ProducerError | undefined
   readonly topic: (name: string) => Effect.Effect<ClusterMetadata.Topic, ProducerError>
 }
 
@@ -59,24 +71,35 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
       timeout: maxBlock
     }).pipe(Effect.mapError((cause) => new ProducerError({ reason: new TopicUnavailable({ topic: name, cause }) })))
 
+  const states = new Map<string, TopicState>()
   /** The topic as far as it is known now. */
   const stateOf = (name: string): TopicState | undefined => {
     const known = cluster.metadata().topics.get(name)
-    const isUsable = known !== undefined && known.errorCode === 0 && known.partitions.length > 0
-    return isUsable ? { topic: known, queues: accumulator.queues(name) } : undefined
+    const state = states.get(name)
+    if (known !== undefined && known === state?.topic) return state
+    if (known === undefined || known.errorCode !== 0 || known.partitions.length === 0) return undefined
+    const fresh = { topic: known, queues: accumulator.queues(name) }
+    states.set(name, fresh)
+    return fresh
   }
+
+  const closed = (topic: string) => new ProducerError({ reason: new Closed({ topic, maybeWritten: false }) })
 
   const tooLarge = (topic: string, size: number): ProducerError => {
     const limit = size > maxRequestSize ? `maxRequestSize (${maxRequestSize})` : `bufferMemory (${memory.total})`
     return new ProducerError({ reason: new RecordTooLarge({ topic, size, limit }) })
   }
 
-  /** Writes the next record into its batch, room or no room. */
-  const place = (state: TopicState, encoded: Encoded, placements: Placements, size: number): void => {
-    const index = placements.count
-    const key = encoded.keys[index]
-    const value = encoded.values[index]
-    const record = encoded.records[index]
+  /** Writes a record into its batch, room or no room; gives the batch, whose last record it then is. */
+  const write = (
+    state: TopicState,
+    record: ProducerRecord<unknown, unknown>,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: Headers,
+    timestamp: number,
+    size: number
+  ): Batch | ProducerError => {
     const { name } = state.topic
     const partitionCount = state.topic.partitions.length
     let partition = record.partition
@@ -84,36 +107,49 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
       try {
         partition = choose(state, key, value, size)
       } catch (cause) {
-        placements.fail(new ProducerError({ reason: new PartitionerFailed({ topic: name, cause }) }))
-        return
+        return new ProducerError({ reason: new PartitionerFailed({ topic: name, cause }) })
       }
     }
     if (!Number.isInteger(partition) || partition < 0 || partition >= partitionCount) {
       const reason = new InvalidPartition({ topic: name, partition: Number(partition), partitionCount })
-      placements.fail(new ProducerError({ reason }))
-      return
+      return new ProducerError({ reason })
     }
-    const timestamp = record.timestamp ?? encoded.time
     try {
-      placements.place(
-        accumulator.append(state.queues, name, partition, size, timestamp, key, value, headersOf(encoded, index))
-      )
+      return accumulator.append(state.queues, name, partition, size, timestamp, key, value, headers)
     } catch (error) {
       if (!(error instanceof WireError)) throw error
-      placements.fail(new ProducerError({ reason: new InvalidRecord({ topic: name, detail: error.message }) }))
+      return new ProducerError({ reason: new InvalidRecord({ topic: name, detail: error.message }) })
     }
   }
 
-  const sizeOf = (encoded: Encoded, index: number): number =>
-    RecordBatchBuilder.maximumRecordBytes(encoded.keys[index], encoded.values[index], headersOf(encoded, index))
+  /** Writes the next record of an array. */
+  const place = (state: TopicState, encoded: Encoded, placements: Placements, headers: Headers, size: number): void => {
+    const index = placements.count
+    const record = encoded.records[index]
+    const timestamp = record.timestamp ?? encoded.time
+    const placed = write(state, record, encoded.keys[index], encoded.values[index], headers, timestamp, size)
+    if (placed instanceof Batch) placements.place(placed)
+    else placements.fail(placed)
+  }
+
+  const placeOne: Entrance["placeOne"] = (name, record, key, value, headers, timestamp) => {
+    if (isClosed()) return closed(name)
+    const state = stateOf(name)
+    if (state === undefined) return undefined
+    const size = RecordBatchBuilder.maximumRecordBytes(key, value, headers)
+    if (size > largest) return tooLarge(name, size)
+    return memory.hasRoom(size) ? write(state, record, key, value, headers, timestamp, size) : undefined
+  }
 
   /** Places records until one finds no room; gives how much that one needs, or 0 when all are placed. */
   const fill = (state: TopicState, encoded: Encoded, placements: Placements): number => {
     const { length } = encoded.records
     while (placements.count < length) {
-      const size = sizeOf(encoded, placements.count)
+      const index = placements.count
+      const headers = headersOf(encoded, index)
+      const size = RecordBatchBuilder.maximumRecordBytes(encoded.keys[index], encoded.values[index], headers)
       if (size > largest) placements.fail(tooLarge(state.topic.name, size))
-      else if (memory.hasRoom(size)) place(state, encoded, placements, size)
+      else if (memory.hasRoom(size)) place(state, encoded, placements, headers, size)
       else return size
     }
     return 0
@@ -122,8 +158,6 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
   const failRest = (encoded: Encoded, placements: Placements, error: ProducerError): void => {
     while (placements.count < encoded.records.length) placements.fail(error)
   }
-
-  const closed = (topic: string) => new ProducerError({ reason: new Closed({ topic, maybeWritten: false }) })
 
   const appendNow: Entrance["appendNow"] = (name, encoded, placements) => {
     if (isClosed()) failRest(encoded, placements, closed(name))
@@ -135,8 +169,11 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
   }
 
   /** Waits for room and uses it: whoever got room has to use it or give it back, so nothing may come between. */
-  const placeWithRoom = (state: TopicState, encoded: Encoded, placements: Placements, size: number) =>
-    Effect.uninterruptibleMask((restore) =>
+  const placeWithRoom = (state: TopicState, encoded: Encoded, placements: Placements) => {
+    const index = placements.count
+    const headers = headersOf(encoded, index)
+    const size = RecordBatchBuilder.maximumRecordBytes(encoded.keys[index], encoded.values[index], headers)
+    return Effect.uninterruptibleMask((restore) =>
       restore(
         Effect.timeoutOrElse(memory.room(size), {
           duration: maxBlock,
@@ -150,12 +187,13 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
         Effect.tap(() =>
           Effect.sync(() => {
             if (isClosed()) placements.fail(closed(state.topic.name))
-            else place(state, encoded, placements, size)
+            else place(state, encoded, placements, headers, size)
             memory.release(size)
           })
         )
       )
     )
+  }
 
   const append: Entrance["append"] = Effect.fnUntraced(function* (name, encoded, placements) {
     while (!appendNow(name, encoded, placements)) {
@@ -167,12 +205,11 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
       }
       // Whoever waits for room makes the sender hurry.
       accumulator.wake()
-      const size = sizeOf(encoded, placements.count)
-      const placed = yield* Effect.result(placeWithRoom(state, encoded, placements, size))
+      const placed = yield* Effect.result(placeWithRoom(state, encoded, placements))
       // One wait in vain is enough for all: the others do not wait again.
       if (Result.isFailure(placed)) return failRest(encoded, placements, placed.failure)
     }
   })
 
-  return { append, appendNow, topic }
+  return { append, appendNow, placeOne, topic }
 }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ProducerError } from "../../ProducerError.ts"
 import type { RecordMetadata } from "../../Topic.ts"
+import * as Acknowledgement from "./Acknowledgement.ts"
 import type { Batch } from "./Batch.ts"
 import type { Encoded } from "./Encoded.ts"
 
@@ -85,35 +86,16 @@ export class Placements {
    * if it is not in a request yet.
    */
   awaitFirst(takesBack: boolean): Effect.Effect<RecordMetadata, ProducerError> {
-    return Effect.callback((resume) => {
-      const [batch] = this.distinct
-      if (batch === undefined || batch.isDone) return resume(this.outcomeOf(0))
-      const forget = batch.onDone(() => resume(this.outcomeOf(0)))
-      return Effect.sync(() => {
-        forget()
-        if (takesBack) this.cancel()
-      })
-    })
+    const [batch] = this.distinct
+    if (batch === undefined) return Effect.suspend(() => this.outcomeOf(0))
+    const { records, time } = this.encoded
+    return Acknowledgement.await(batch, this.indexes[0], records[0].timestamp ?? time, takesBack)
   }
 
   /** Waits until all is done. */
-  readonly await: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    let open = 0
-    const ended = (): void => {
-      open--
-      if (open === 0) resume(Effect.void)
-    }
-    const forget: Array<() => void> = []
-    for (const batch of this.distinct) {
-      if (batch.isDone) continue
-      open++
-      forget.push(batch.onDone(ended))
-    }
-    if (open === 0) return resume(Effect.void)
-    return Effect.sync(() => {
-      for (const each of forget) each()
-    })
-  })
+  get await(): Effect.Effect<void> {
+    return Acknowledgement.all(this.distinct)
+  }
 }
 
 const isWritten = (exit: Exit.Exit<unknown, unknown>): boolean => Exit.isSuccess(exit)

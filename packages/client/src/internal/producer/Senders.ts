@@ -13,7 +13,9 @@ import type { Producer } from "../../Producer.ts"
 import type { ProducerError } from "../../ProducerError.ts"
 import { SerdeError } from "../../Serde.ts"
 import type { ProducerRecord, Topic } from "../../Topic.ts"
-import { encode } from "./Encoded.ts"
+import * as Acknowledgement from "./Acknowledgement.ts"
+import { Batch } from "./Batch.ts"
+import { encode, encodePart, withOwn } from "./Encoded.ts"
 import type { Entrance } from "./Entrance.ts"
 import { Placements } from "./Placements.ts"
 import type { ProducerMetrics } from "./ProducerMetrics.ts"
@@ -77,8 +79,28 @@ export const make = (
   const settled = (placements: Placements): Effect.Effect<void> =>
     Effect.onInterrupt(placements.await, () => Effect.sync(() => placements.cancel()))
 
+  /** What `placing` does, for the usual case of one record that need not wait: one batch, one waiter, no arrays. */
+  const sendWith = <K, V, R>(topic: Topic<string, K, V, R>, record: ProducerRecord<K, V>, ownHeaders: Headers) => {
+    try {
+      const { headers } = record
+      const key = encodePart("key", topic.key, topic, record.key, headers)
+      const value = encodePart("value", topic.value, topic, record.value, headers)
+      const timestamp = record.timestamp ?? time()
+      const placed = entrance.placeOne(topic.name, record, key, value, withOwn(headers, ownHeaders), timestamp)
+      if (placed === undefined) return placing(topic, [record], (placements) => placements.awaitFirst(true))
+      if (placed instanceof Batch) return Acknowledgement.await(placed, placed.builder.count - 1, timestamp, true)
+      metrics.failed(1)
+      return Effect.fail(placed)
+    } catch (error) {
+      if (error instanceof SerdeError) return Effect.fail(error)
+      throw error
+    }
+  }
+
   const send: Producer["Service"]["send"] = (topic, record) =>
-    placing(topic, [record], (placements) => placements.awaitFirst(true))
+    traceContext
+      ? Effect.flatMap(traceHeaders, (headers) => sendWith(topic, record, headers))
+      : Effect.suspend(() => sendWith(topic, record, noHeaders))
 
   const enqueue: Producer["Service"]["enqueue"] = (topic, record) =>
     placing(topic, [record], (placements) => {
