@@ -89,7 +89,7 @@ export class Accumulator {
     let batch = waiting[waiting.length - 1]
     if (batch === undefined || batch.isTaken || batch.builder.sizeInBytes + size > this.options.batchSize) {
       const slab = this.memory.slab(Math.max(queue.usualSize, size + batchOverhead))
-      batch = new Batch(topic, partition, slab, this.options.now(), ++this.lastOrder)
+      batch = new Batch(topic, partition, slab, this.options.now(), { from: ++this.lastOrder, width: 1 })
       // What no batch can hold leaves nothing behind.
       batch.builder.append(timestamp, key, value, headers)
       waiting.push(batch)
@@ -126,10 +126,10 @@ export class Accumulator {
   }
 
   /**
-   * Makes other batches out of one: records of one group stay together and in order. Gives the new ones, which the caller
-   * puts in the old one's place.
+   * Makes other batches out of one: records of one group stay together and in order, and groups come in the order of
+   * their numbers, from 0 to less than `groupCount`. Gives the new ones, which the caller puts in the old one's place.
    */
-  rebuild(batch: Batch, fateOf: (index: number) => Fate): ReadonlyArray<Batch> {
+  rebuild(batch: Batch, groupCount: number, fateOf: (index: number) => Fate): ReadonlyArray<Batch> {
     const records = batch.records()
     const groups = new Map<number, Batch>()
     const pieces = records.map(({ headers, key, timestamp, value }, index): Piece => {
@@ -137,7 +137,9 @@ export class Accumulator {
       if (typeof fate !== "number") return { exit: fate }
       let group = groups.get(fate)
       if (group === undefined) {
-        group = new Batch(batch.topic, batch.partition, 1024, batch.createdAt, batch.order)
+        const width = batch.order.width / groupCount
+        const order = { from: batch.order.from + fate * width, width }
+        group = new Batch(batch.topic, batch.partition, 1024, batch.createdAt, order)
         groups.set(fate, group)
       }
       group.builder.append(timestamp, key, value, headers ?? noHeaders)
@@ -160,7 +162,7 @@ export class Accumulator {
     const [batch] = queue.waiting
     const { cancelledRecords } = batch
     if (cancelledRecords.size === 0 || batch.isTaken) return batch
-    const others = this.rebuild(batch, (index) => (cancelledRecords.has(index) ? interrupted : 0))
+    const others = this.rebuild(batch, 1, (index) => (cancelledRecords.has(index) ? interrupted : 0))
     queue.drop(batch, others)
     this.settle(queue)
     return others[0]

@@ -31,6 +31,12 @@ export type Piece =
   | { readonly batch: Batch; readonly index: number }
   | { readonly exit: Exit.Exit<RecordMetadata, ProducerError> }
 
+/** @internal */
+export interface Order {
+  readonly from: number
+  readonly width: number
+}
+
 /** Who waits for a batch. @internal */
 export interface Listener {
   readonly done: () => void
@@ -46,8 +52,8 @@ export class Batch {
   readonly builder: RecordBatchBuilder
   /** Milliseconds of a clock that only goes forward. */
   readonly createdAt: number
-  /** Its place among the batches of its partition; batches that take another's place have its number. */
-  readonly order: number
+  /** Its place among the batches of its partition: the begin of a range of numbers, which its parts divide. */
+  readonly order: Order
   /** It was taken for a request: its records stay as they are, and in their order. */
   isTaken = false
   /** How often it was given to a connection. */
@@ -74,7 +80,13 @@ export class Batch {
   private listeners: Array<Listener> = []
   private payload: { readonly magic: number; readonly bytes: MaybePromise<Uint8Array> } | undefined = undefined
 
-  constructor(topic: string, partition: number, slab: Uint8Array | number, createdAt: number, order = 0) {
+  constructor(
+    topic: string,
+    partition: number,
+    slab: Uint8Array | number,
+    createdAt: number,
+    order: Order = { from: 0, width: 1 }
+  ) {
     this.topic = topic
     this.partition = partition
     this.builder = new RecordBatchBuilder(slab)

@@ -156,7 +156,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     const queue = accumulator.queueOf(batch)
     queue.abandon(
       batch,
-      accumulator.rebuild(batch, (index) => (index < half ? 0 : 1))
+      accumulator.rebuild(batch, 2, (index) => (index < half ? 0 : 1))
     )
     accumulator.settle(queue)
   }
@@ -175,7 +175,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     const queue = accumulator.queueOf(batch)
     queue.abandon(
       batch,
-      accumulator.rebuild(batch, (index) => refused.get(index) ?? 0)
+      accumulator.rebuild(batch, 1, (index) => refused.get(index) ?? 0)
     )
     accumulator.settle(queue)
   }

@@ -99,8 +99,10 @@ export class PartitionQueue {
 
   /** A batch was acknowledged. */
   acknowledged(batch: Batch, lastOffset: bigint): void {
+    const wasRecovering = this.isRecovering
     this.leave(batch)
-    this.isProven = !this.isRecovering
+    // Those that are sent again go one by one: brokers recognise no more than the last five, new ones among them.
+    this.isProven = !wasRecovering && (this.waiting.length === 0 || !hasNumbers(this.waiting[0]))
     if (lastOffset > this.lastOffset) this.lastOffset = lastOffset
   }
 
@@ -113,7 +115,7 @@ export class PartitionQueue {
 
   /** Whether every batch that was sent before this one has its outcome. */
   isFirst(batch: Batch): boolean {
-    return this.inFlight[0] === batch && (this.waiting.length === 0 || this.waiting[0].order > batch.order)
+    return this.inFlight[0] === batch && (this.waiting.length === 0 || isBefore(batch, this.waiting[0]))
   }
 
   /**
@@ -133,7 +135,7 @@ export class PartitionQueue {
     const isLast = this.inFlight[this.inFlight.length - 1] === batch && !this.waiting.some(hasNumbers)
     this.leave(batch)
     this.recover()
-    this.waiting.unshift(...others)
+    for (const other of others) this.insert(other)
     if (batch.baseSequence < 0) return
     if (batch.maybeWritten) this.outdate("new")
     else if (isLast && this.outdated === "none") this.sequence = batch.baseSequence
@@ -165,9 +167,12 @@ export class PartitionQueue {
 
   /** Puts a batch back before those that came after it. */
   private insert(batch: Batch): void {
-    const index = this.waiting.findIndex((other) => other.order > batch.order)
+    const index = this.waiting.findIndex((other) => isBefore(batch, other))
     this.waiting.splice(index < 0 ? this.waiting.length : index, 0, batch)
   }
 }
 
 const hasNumbers = (batch: Batch): boolean => batch.baseSequence >= 0
+
+/** Whether the records of one batch came before those of the other. */
+const isBefore = (one: Batch, other: Batch): boolean => one.order.from < other.order.from
