@@ -30,6 +30,8 @@ export interface Arrived {
   readonly values: ReadonlyArray<string>
   /** How often these values have come, this time included. */
   readonly attempt: number
+  /** Whether it is in the log already: a broker knows it again before it finds anything wrong with it. */
+  readonly isWritten: boolean
   /** Which broker it came to: 0 for the first. */
   readonly broker: number
 }
@@ -150,7 +152,9 @@ export class ScriptedLog {
     const values = records.map(({ value }) => Buffer.from(value!).toString())
     const attempt = 1 + this.arrived.filter((one) => one.partition === partition && one.values[0] === values[0]).length
     const { baseSequence: sequence, producerEpoch: epoch, producerId } = batch
-    const arrived = { partition, bytes: Uint8Array.from(bytes), producerId, epoch, sequence, values, attempt, broker }
+    const isWritten = this.log(partition).values.includes(values[0])
+    const place = { partition, broker, attempt, isWritten }
+    const arrived = { ...place, bytes: Uint8Array.from(bytes), producerId, epoch, sequence, values }
     this.arrived.push(arrived)
     return arrived
   }

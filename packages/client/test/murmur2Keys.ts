@@ -1,23 +1,15 @@
 /** The keys of the golden murmur2 hashes: the same in each run. */
 
-export const count = 10_000
+import { randomOf } from "./random.ts"
 
-/** A small generator of numbers (mulberry32), so that keys need not be stored. */
-const generator = (seed: number) => {
-  let state = seed
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return (mixed ^ (mixed >>> 14)) >>> 0
-  }
-}
+export const count = 10_000
 
 const alphabet = [..."aZ09-_ äßéñøЖшקمन中日本한🙂𝄞"]
 
 /** Random bytes, bytes with the high bit set, ASCII and other text, 0 to 66 bytes and some more. */
 export const make = (): ReadonlyArray<Uint8Array> => {
-  const next = generator(20261123)
+  const random = randomOf(20261123)
+  const next = (): number => random() * 0x100000000
   return Array.from({ length: count }, (_, index) => {
     const length = next() % 67
     if (index % 4 === 0) return Uint8Array.from({ length }, () => next() & 0xff)

@@ -43,8 +43,10 @@ export class PartitionQueue {
   private isProven = false
   /** A batch has failed: those in flight behind it are waited for. */
   private isRecovering = false
-  /** What has numbers that cannot be used any more: nothing, batches to come, or those that wait as well. */
-  private outdated: "none" | "new" | "all" = "none"
+  /** The next batch without numbers begins a new epoch. */
+  private needsEpoch = false
+  /** Batches from this place on have numbers that cannot be used any more; infinity for none. */
+  private outdatedFrom = Number.POSITIVE_INFINITY
   private node = -1
 
   constructor(topic: string, partition: number) {
@@ -57,7 +59,7 @@ export class PartitionQueue {
     const underWay = this.inFlight.length
     if (underWay === 0) return true
     if (this.isRecovering || this.node !== node || this.identity === undefined) return false
-    if (this.outdated !== "none") return false
+    if (this.needsEpoch || this.outdatedFrom < Number.POSITIVE_INFINITY) return false
     return this.isProven && underWay < maxInFlight
   }
 
@@ -81,14 +83,19 @@ export class PartitionQueue {
    * is the case: the next batch needs another.
    */
   renew(): bigint | undefined {
-    if (this.outdated === "none" || this.inFlight.length > 0) return undefined
-    if (this.outdated === "all") {
+    const isOutdated = this.outdatedFrom < Number.POSITIVE_INFINITY
+    if ((!this.needsEpoch && !isOutdated) || this.inFlight.length > 0) return undefined
+    // What precedes keeps its numbers, and has to have its outcome first.
+    const [first] = this.waiting
+    if (first !== undefined && hasNumbers(first) && first.order.from < this.outdatedFrom) return undefined
+    if (isOutdated) {
       for (const batch of this.waiting) {
         batch.number(BigInt(-1), -1, -1)
         batch.maybeWritten = false
       }
-    } else if (this.waiting.length > 0 && this.waiting[0].baseSequence >= 0) return undefined
-    this.outdated = "none"
+    }
+    this.needsEpoch = false
+    this.outdatedFrom = Number.POSITIVE_INFINITY
     this.isProven = false
     this.sequence = 0
     const { identity } = this
@@ -124,7 +131,7 @@ export class PartitionQueue {
    */
   restart(batch: Batch): void {
     this.retry(batch)
-    this.outdated = "all"
+    this.outdate(batch)
   }
 
   /**
@@ -137,9 +144,9 @@ export class PartitionQueue {
     this.recover()
     for (const other of others) this.insert(other)
     if (batch.baseSequence < 0) return
-    if (batch.maybeWritten) this.outdate("new")
-    else if (isLast && this.outdated === "none") this.sequence = batch.baseSequence
-    else this.outdate("all")
+    if (batch.maybeWritten) this.needsEpoch = true
+    else if (isLast && this.outdatedFrom === Number.POSITIVE_INFINITY) this.sequence = batch.baseSequence
+    else this.outdate(batch)
   }
 
   /** Takes out a batch that is not in flight: it has its outcome, or `others` take its place. */
@@ -147,11 +154,14 @@ export class PartitionQueue {
     const index = this.waiting.indexOf(batch)
     if (index < 0) return
     this.waiting.splice(index, 1, ...others)
-    if (batch.baseSequence >= 0) this.outdate(batch.maybeWritten ? "new" : "all")
+    if (batch.baseSequence < 0) return
+    if (batch.maybeWritten) this.needsEpoch = true
+    else this.outdate(batch)
   }
 
-  private outdate(what: "new" | "all"): void {
-    if (this.outdated !== "all") this.outdated = what
+  /** This batch was not written, so nothing behind it was. */
+  private outdate(batch: Batch): void {
+    this.outdatedFrom = Math.min(this.outdatedFrom, batch.order.from)
   }
 
   private leave(batch: Batch): void {
