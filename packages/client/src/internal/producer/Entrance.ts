@@ -15,6 +15,7 @@ import {
   Closed,
   InvalidPartition,
   InvalidRecord,
+  NotAuthorized,
   PartitionerFailed,
   ProducerError,
   RecordTooLarge,
@@ -69,7 +70,13 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
       retryBackoff,
       retryBackoffMax,
       timeout: maxBlock
-    }).pipe(Effect.mapError((cause) => new ProducerError({ reason: new TopicUnavailable({ topic: name, cause }) })))
+    }).pipe(
+      Effect.mapError((cause) => {
+        const isDenied = cause.reason._tag === "BrokerError" && cause.reason.name === "TOPIC_AUTHORIZATION_FAILED"
+        const reason = { topic: name, cause }
+        return new ProducerError({ reason: isDenied ? new NotAuthorized(reason) : new TopicUnavailable(reason) })
+      })
+    )
 
   const states = new Map<string, TopicState>()
   /** The topic as far as it is known now. */
