@@ -14,9 +14,14 @@ import * as ScriptedCluster from "./ScriptedCluster.ts"
 const topic = Kafka.topic("t", { key: Serde.nullable(Serde.string), value: Serde.string })
 
 /** A cluster whose brokers know one topic, with its partitions led in turn. */
-const scripted = (brokers: number, partitions: number, retryBackoff: Duration.Input = "20 millis") =>
+const scripted = (
+  brokers: number,
+  partitions: number,
+  retryBackoff: Duration.Input = "20 millis",
+  offered: ScriptedBroker.Offered = { Produce: [0, 12] }
+) =>
   Effect.gen(function* () {
-    const cluster = yield* ScriptedCluster.make(brokers, { offered: { Produce: [0, 12] } })
+    const cluster = yield* ScriptedCluster.make(brokers, { offered })
     cluster.topics.set("t", {
       partitions: Array.from({ length: partitions }, (_, index) => ({ leader: (index % brokers) + 1, epoch: 1 }))
     })
@@ -173,7 +178,7 @@ describe("Producer", () => {
     })
   )
 
-  it.live("deliveryTimeout is the one bound over retries, and says whether the record may have been written", () =>
+  it.live("C46 deliveryTimeout is the one bound over retries, and says whether the record may have been written", () =>
     Effect.gen(function* () {
       const { cluster, make } = yield* scripted(1, 1)
       const producer = yield* make({ linger: 0, deliveryTimeout: "1200 millis" })
@@ -187,7 +192,7 @@ describe("Producer", () => {
     })
   )
 
-  it.live("a buffer that stays full fails after one wait, however many records come", () =>
+  it.live("C54 a buffer that stays full fails after one wait, however many records come", () =>
     Effect.gen(function* () {
       const { cluster, make } = yield* scripted(1, 1)
       const producer = yield* make({ bufferMemory: 500, maxBlock: "300 millis", closeTimeout: "100 millis" })
@@ -202,7 +207,7 @@ describe("Producer", () => {
     })
   )
 
-  it.live("leaving the scope takes no longer than closeTimeout, and fails what is left", () =>
+  it.live("C56 leaving the scope takes no longer than closeTimeout, and fails what is left", () =>
     Effect.gen(function* () {
       const { cluster, make } = yield* scripted(1, 1)
       cluster.brokers[0].on(Produce, () => ScriptedBroker.silence)
@@ -248,6 +253,138 @@ describe("Producer", () => {
         .filter(({ message }) => message.topics?.some(({ name }) => name === "missing"))
       assert.isAbove(asked.length, 1)
       assert.isTrue(asked[0].message.allowAutoTopicCreation)
+    })
+  )
+
+  it.live("C46 what was never sent says so, and why", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ linger: 0, deliveryTimeout: "1200 millis" })
+      cluster.topics.set("t", { partitions: [{ leader: -1, epoch: 1, errorCode: codes.LEADER_NOT_AVAILABLE }] })
+      const error = yield* Effect.flip(producer.send(topic, { key: null, value: "a" }))
+      assert.include(error.message, "it was not written: the partition had no leader")
+      assert.strictEqual(cluster.brokers[0].of(Produce).length, 0)
+    })
+  )
+
+  const fatal = {
+    INVALID_RECORD: "Rejected",
+    TOPIC_AUTHORIZATION_FAILED: "NotAuthorized",
+    INVALID_REQUIRED_ACKS: "Rejected",
+    UNSUPPORTED_FOR_MESSAGE_FORMAT: "Rejected",
+    UNSUPPORTED_COMPRESSION_TYPE: "Rejected",
+    MESSAGE_TOO_LARGE: "RecordTooLarge"
+  } as const
+  for (const [name, tag] of Object.entries(fatal)) {
+    it.live(`C48 ${name} is not tried again`, () =>
+      Effect.gen(function* () {
+        const { cluster, make } = yield* scripted(1, 1)
+        const producer = yield* make({ linger: 0 })
+        answering(cluster.brokers[0], () => ({ errorCode: codes[name as keyof typeof fatal] }))
+        const error = yield* Effect.flip(producer.send(topic, { key: null, value: "a" }))
+        assert.strictEqual(error._tag === "ProducerError" && error.reason._tag, tag)
+        assert.strictEqual(cluster.brokers[0].of(Produce).length, 1)
+      })
+    )
+  }
+
+  it.live("C54 whoever waits for room can be interrupted, and leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ bufferMemory: 500, closeTimeout: 0 })
+      let isOpen = false
+      const sent: Array<string> = []
+      answering(cluster.brokers[0], (_, values) => {
+        sent.push(...values)
+        return isOpen ? {} : { errorCode: codes.NOT_ENOUGH_REPLICAS }
+      })
+      const value = "x".repeat(300)
+      const first = yield* producer.enqueue(topic, { key: null, value })
+      const waiting = yield* Effect.forkChild(producer.send(topic, { key: null, value: `${value}y` }))
+      yield* Effect.sleep("50 millis")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* Fiber.interrupt(waiting)
+      isOpen = true
+      yield* first
+      yield* producer.send(topic, { key: null, value: "last" })
+      assert.deepStrictEqual([...new Set(sent)], [value, "last"])
+    })
+  )
+
+  it.live("C55 flush sends at once, and waits for no more than what was there", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      const producer = yield* make({ linger: "5 seconds", closeTimeout: 0 })
+      cluster.brokers[0].on(Produce, ({ message }) =>
+        [...valuesOf(message).values()].flat().includes("later")
+          ? ScriptedBroker.silence
+          : ScriptedBroker.respond({ responses: [{ name: "t", partitionResponses: [{ index: 0, baseOffset: 0n }] }] })
+      )
+      const first = yield* producer.enqueue(topic, { key: null, value: "first" })
+      const flushing = yield* Effect.forkChild(producer.flush, { startImmediately: true })
+      yield* Effect.sleep("20 millis")
+      yield* producer.enqueue(topic, { key: null, value: "later" })
+      yield* Effect.timeout(Fiber.join(flushing), "2 seconds")
+      yield* first
+    })
+  )
+
+  it.live("C59 what the broker's release cannot carry fails early, and says what to change", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1, "20 millis", { Produce: [0, 6] })
+      answering(cluster.brokers[0], () => ({}))
+      const zstd = yield* make({ compression: "zstd", linger: 0 })
+      const error = yield* Effect.flip(zstd.send(topic, { key: null, value: "a" }))
+      assert.strictEqual(error._tag === "ProducerError" && error.reason._tag, "Unsupported")
+      assert.include(error.message, "choose another compression")
+      const lz4 = yield* make({ compression: "lz4", linger: 0 })
+      yield* lz4.send(topic, { key: null, value: "a" })
+      assert.strictEqual(cluster.brokers[0].of(Produce).length, 1)
+    })
+  )
+
+  it.live("a partitioner of the user's that throws, or names no partition, fails its record alone", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 2)
+      answering(cluster.brokers[0], () => ({}))
+      const producer = yield* make({
+        linger: 0,
+        partitioner: ({ value }) => {
+          if (value?.length === 1) throw new Error("too short")
+          return value?.length === 2 ? 9 : 1
+        }
+      })
+      const outcomes = yield* producer.sendAll(topic, [
+        { key: null, value: "a" },
+        { key: null, value: "bb" },
+        { key: null, value: "ccc" }
+      ])
+      const messages = outcomes.map((outcome) =>
+        Option.match(Exit.findErrorOption(outcome), { onNone: () => "", onSome: ({ message }) => message })
+      )
+      assert.include(messages[0], "the partitioner failed for a record of topic t: too short")
+      assert.include(messages[1], "topic t has no partition 9: it has 2")
+      assert.strictEqual(messages[2], "")
+    })
+  )
+
+  it.live("wrong options are named with what to give instead", () =>
+    Effect.gen(function* () {
+      const { make } = yield* scripted(1, 1)
+      const wrong: ReadonlyArray<readonly [Producer.Options, string]> = [
+        // Users without types can give anything.
+        [{ partitioner: "none" as never }, `partitioner is "none"; give one of default, sticky`],
+        [{ compression: "brotli" as never }, `compression is "brotli"; give one of none, gzip`],
+        [{ acks: 2 as never }, `acks is 2; give "all", 1 or 0`],
+        [{ batchSize: -1 }, "batchSize is -1"],
+        [{ linger: "-1 second" }, "linger"],
+        [{ deliveryTimeout: "10 millis" }, "less than linger and requestTimeout together"]
+      ]
+      for (const [options, text] of wrong) {
+        const error = yield* Effect.flip(make(options))
+        assert.strictEqual(error.reason._tag, "InvalidOption")
+        assert.include(error.message, text)
+      }
     })
   )
 })
