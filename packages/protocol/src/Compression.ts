@@ -12,7 +12,7 @@
 import * as zlib from "node:zlib"
 import { ByteError } from "./ByteReader.ts"
 import * as Lz4 from "./Lz4.ts"
-import { asyncBytes, asyncRestoredBytes, type MaybePromise } from "./MaybePromise.ts"
+import { asyncBytes, asyncRestoredBytes, blocksPerTurn, type MaybePromise } from "./MaybePromise.ts"
 import * as Snappy from "./Snappy.ts"
 import * as Zstd from "./Zstd.ts"
 
@@ -168,7 +168,9 @@ const zstdDecompress = (bytes: Uint8Array, limit: number): MaybePromise<Uint8Arr
   const all = async (): Promise<Uint8Array> => {
     const parts: Array<Uint8Array> = []
     let left = limit
+    let turn = 0
     for (const frame of frames) {
+      if (++turn % blocksPerTurn === 0) await new Promise(setImmediate)
       const part = await zlibDecompress(zstdFunctions, frame.bytes, left, frame)
       left -= part.length
       if (left < 0) throw tooLarge(limit)

@@ -11,7 +11,14 @@ import { ByteError } from "./ByteReader.ts"
 import * as Compression from "./Compression.ts"
 import { crc32 } from "./Crc32.ts"
 import type * as MaybePromise from "./MaybePromise.ts"
-import { type Batch, type DecodeOptions, maxDecompressedBytes, noHeaders, type Record } from "./Record.ts"
+import {
+  type Batch,
+  type DecodeOptions,
+  maxDecompressedBytes,
+  noHeaders,
+  type Record,
+  recordObjectBytes
+} from "./Record.ts"
 
 const name = "MessageSet"
 
@@ -137,9 +144,12 @@ export const decode = (
   const fail = (error: unknown): never => {
     throw error instanceof ByteError ? error.toWireError(name, batch.magic) : error
   }
+  const failValue = (error: unknown): never =>
+    fail(error instanceof ByteError && error.field === "" ? error.within("value") : error)
   try {
     const checkCrcs = options.checkCrcs !== false
-    const outer = readMessages(batch.bytes, { checkCrcs, isInner: false, base: 0n, appendTime: undefined })
+    const maxRecords = Number.POSITIVE_INFINITY
+    const outer = readMessages(batch.bytes, { checkCrcs, isInner: false, base: 0n, appendTime: undefined, maxRecords })
     if (batch.compression === "none") return outer
     const { value } = outer[0]
     if (value === null) throw new ByteError("InvalidValue", "a wrapper holds no messages", 0).within("value")
@@ -150,12 +160,13 @@ export const decode = (
         checkCrcs,
         isInner: true,
         base: innerBase(batch, inner),
-        appendTime: batch.timestampType === "append" ? batch.maxTimestamp : undefined
+        appendTime: batch.timestampType === "append" ? batch.maxTimestamp : undefined,
+        maxRecords: (limit - inner.length) / recordObjectBytes
       })
-    if (restored instanceof Promise) return restored.then(read).catch(fail)
+    if (restored instanceof Promise) return restored.then(read).catch(failValue)
     return read(restored)
   } catch (error) {
-    return fail(error)
+    return failValue(error)
   }
 }
 
@@ -181,6 +192,8 @@ interface Reading {
   /** Inside of a wrapper nothing is compressed again. */
   readonly isInner: boolean
   readonly base: bigint
+  /** A few compressed bytes may restore to very many. */
+  readonly maxRecords: number
   /** The one time of all, where the wrapper has it. */
   readonly appendTime: number | undefined
 }
@@ -192,6 +205,10 @@ const readMessages = (bytes: Uint8Array, reading: Reading): ReadonlyArray<Record
   let position = 0
   try {
     while (position < end) {
+      if (records.length >= reading.maxRecords) {
+        const detail = `the messages in ${end} bytes need more memory than maxDecompressedBytes allows`
+        throw new ByteError("TooLarge", detail, position)
+      }
       const next = endOf(bytes, position, end)
       records.push(readMessage(bytes, view, position, next, reading))
       position = next

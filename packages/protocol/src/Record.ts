@@ -75,9 +75,15 @@ export interface Batch {
 export interface DecodeOptions {
   /** Checks the CRC over the batch (Java's `check.crcs`). Defaults to true. */
   readonly checkCrcs?: boolean | undefined
-  /** The most that one batch may decompress to, in bytes. Defaults to 256 MiB. */
+  /**
+   * The most memory that one compressed batch may need once it is restored, in bytes: what it decompresses to, and about
+   * 100 bytes for each of its records. Defaults to 256 MiB.
+   */
   readonly maxDecompressedBytes?: number | undefined
 }
+
+/** What a record object with its views takes, apart from the bytes that these show. */
+export const recordObjectBytes = 100
 
 /** The default of `maxDecompressedBytes`. */
 export const maxDecompressedBytes = 256 * 1024 * 1024

@@ -11,7 +11,15 @@ import { crc32c } from "@node-rs/crc32"
 import { ByteError, ByteReader } from "./ByteReader.ts"
 import * as Compression from "./Compression.ts"
 import type * as MaybePromise from "./MaybePromise.ts"
-import { type Batch, type DecodeOptions, type Headers, maxDecompressedBytes, noHeaders, type Record } from "./Record.ts"
+import {
+  type Batch,
+  type DecodeOptions,
+  type Headers,
+  maxDecompressedBytes,
+  noHeaders,
+  type Record,
+  recordObjectBytes
+} from "./Record.ts"
 import {
   appendTimeFlag,
   at,
@@ -107,11 +115,23 @@ export const decode = (
   const limit = options.maxDecompressedBytes ?? maxDecompressedBytes
   try {
     const restored = Compression.decompress(compression, payload, limit, { magic })
-    if (restored instanceof Promise) return restored.then((records) => decodeRecords(batch, records), fail)
-    return decodeRecords(batch, restored)
+    if (restored instanceof Promise)
+      return restored.then((records) => decodeRestored(batch, records, limit), failRecords)
+    return decodeRestored(batch, restored, limit)
   } catch (error) {
-    return fail(error)
+    return failRecords(error)
   }
+}
+
+/** What failed is the decompression of the records, unless it says otherwise. */
+const failRecords = (error: unknown): never =>
+  fail(error instanceof ByteError && error.field === "" ? error.within("records") : error)
+
+/** A few bytes may restore to very many records: these count as well. */
+const decodeRestored = (batch: RecordBatch, data: Uint8Array, limit: number): ReadonlyArray<Record> => {
+  if (data.length + Math.max(batch.recordCount, 0) * recordObjectBytes <= limit) return decodeRecords(batch, data)
+  const detail = `${batch.recordCount} records in ${data.length} bytes need more memory than the limit of ${limit} bytes`
+  return failRecords(new ByteError("TooLarge", detail, -1))
 }
 
 const checkCrc = (bytes: Uint8Array): void => {

@@ -36,6 +36,18 @@ const damage = async (body: () => unknown): Promise<ByteError> => {
 const same = (found: Uint8Array, expected: Uint8Array): boolean => Buffer.from(found).equals(expected)
 
 describe("every codec", () => {
+  it("zstd in very many frames lets timers run in between", async () => {
+    const frame = zlib.zstdCompressSync(new Uint8Array([1]))
+    const count = 20_000
+    const bytes = Buffer.concat(Array.from({ length: count }, () => frame))
+    let ticks = 0
+    const timer = setInterval(() => ticks++, 1)
+    const restored = await Compression.decompress("zstd", bytes, 1e6, options)
+    clearInterval(timer)
+    assert.strictEqual(restored.length, count)
+    assert.isAbove(ticks, 5)
+  })
+
   for (const type of codecs) {
     it(`${type} restores what it compressed, at the edges of blocks and of the thread pool`, async () => {
       for (const edge of [1, 32 * 1024, 64 * 1024, 128 * 1024, 256 * 1024]) {

@@ -319,7 +319,19 @@ describe("bad bytes", () => {
       const error = await failure(() => Records.decode(batch, { maxDecompressedBytes: 1_000_000 }))
       assert.strictEqual(error.reason, "TooLarge")
       assert.include(error.message, "1000000")
+      assert.strictEqual(error.field, "records")
       assert.strictEqual((await Records.decode(batch))[0].value?.length, 20_000_000)
+    })
+
+    it(`a bomb of many small records in ${compression} is an error at the default limit`, async () => {
+      const builder = new RecordBatchBuilder(30_000_000)
+      for (let index = 0; index < 3_000_000; index++) builder.append(0, null, null, [], 0)
+      const data = await builder.build({ compression })
+      const [batch] = Records.split(data).batches
+      const error = await failure(() => Records.decode(batch))
+      assert.strictEqual(error.reason, "TooLarge")
+      assert.strictEqual(error.field, "records")
+      assert.include(error.message, "3000000 records")
     })
 
     it(`damaged ${compression} data`, async () => {
@@ -337,6 +349,23 @@ describe("bad bytes", () => {
           }
         }
       }
+    })
+  }
+
+  for (const compression of codecs.slice(1).filter((codec) => codec !== "zstd")) {
+    it(`a wrapper of many small messages in ${compression} is an error at the limit`, async () => {
+      const records = Array.from({ length: 2000 }, (_, index) => ({
+        offset: BigInt(index),
+        timestamp: 0,
+        key: null,
+        value: null,
+        headers: []
+      }))
+      const data = await MessageSet.encode(records, { magic: 1, compression })
+      const [batch] = Records.split(data).batches
+      const error = await failure(() => Records.decode(batch, { maxDecompressedBytes: 100_000 }))
+      assert.strictEqual(error.reason, "TooLarge")
+      assert.strictEqual((await Records.decode(batch, { maxDecompressedBytes: 1_000_000 })).length, 2000)
     })
   }
 
