@@ -126,7 +126,7 @@ const sharedLimit = 1 << 20
 
 const compileMessage = <A>(message: Wire.Message<A>, version: number): WireCodec<A> => {
   const { facts, messageName } = message
-  if (!Wire.hasVersion(facts.versions, version)) {
+  if (!Number.isInteger(version) || !Wire.hasVersion(facts.versions, version)) {
     const detail = `there is no version ${version}: ${messageName} has ${facts.versions}`
     throw new WireError({ reason: "UnsupportedVersion", name: messageName, version, field: "", offset: -1, detail })
   }
@@ -154,10 +154,12 @@ const compileMessage = <A>(message: Wire.Message<A>, version: number): WireCodec
     decodeFrom,
     encode: (value) => {
       shared.offset = 0
-      encodeInto(shared, value)
-      const bytes = shared.finish()
-      if (shared.bytes.length > sharedLimit) shared = new ByteWriter()
-      return bytes
+      try {
+        encodeInto(shared, value)
+        return shared.finish()
+      } finally {
+        if (shared.bytes.length > sharedLimit) shared = new ByteWriter()
+      }
     },
     decode: (bytes) => {
       const reader = new ByteReader(bytes)

@@ -427,8 +427,12 @@ const writeTagged = (
     const value = struct[name]
     if (value !== undefined && !isDefault(value)) fields.push({ tag, name, write: (inner) => slot.write(inner, value) })
   }
+  const name = "unknownTaggedFields"
+  if (!Array.isArray(unknown)) throw new ByteError("InvalidValue", "it is no array", -1).within(name)
   for (const { data, tag } of unknown) {
-    const name = "unknownTaggedFields"
+    if (!Number.isInteger(tag) || tag < 0 || tag > 0xffffffff || !(data instanceof Uint8Array)) {
+      throw new ByteError("InvalidValue", `tag ${tag} is no uint32, or its data no Uint8Array`, -1).within(name)
+    }
     if (tagged.some((slot) => slot.tag === tag) || fields.some((field) => field.tag === tag)) {
       throw new ByteError("InvalidValue", `tag ${tag} is not unknown or is given twice`, -1).within(name)
     }

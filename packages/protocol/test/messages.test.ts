@@ -2,6 +2,7 @@
  * Every message at every version: round trips of random values by property, and bytes that are damaged at random.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { ApiVersions } from "@kafka-effect/protocol/messages/ApiVersions"
 import { apis, data } from "@kafka-effect/protocol/messages/all"
 import * as Wire from "@kafka-effect/protocol/Wire"
 import * as WireCodec from "@kafka-effect/protocol/WireCodec"
@@ -24,6 +25,16 @@ const versionsOf = (message: AnyMessage): ReadonlyArray<number> => {
 
 const seed = Number(process.env.KAFKA_EFFECT_SEED ?? 20261123)
 
+const caught = (body: () => unknown): WireError => {
+  try {
+    body()
+  } catch (error) {
+    if (error instanceof WireError) return error
+    throw error
+  }
+  throw new Error("nothing was thrown")
+}
+
 describe("every message at every version", () => {
   it("covers the protocol from the first version to the newest", () => {
     assert.isAbove(messages.length, 190)
@@ -41,9 +52,22 @@ describe("every message at every version", () => {
           const bytes = WireCodec.encode(message, version, value)
           const decoded = WireCodec.decode(message, version, bytes)
           assert.deepStrictEqual(decoded, value, `${message.messageName} v${version}, seed ${seed}`)
+          assert.deepStrictEqual(WireCodec.encode(message, version, decoded), bytes)
         }
       }
     }
+  })
+
+  it("tagged fields that the wire cannot carry, and versions that are none, are errors that name them", () => {
+    const wrong = [[{ tag: -1, data: new Uint8Array(1) }], [{ tag: 1.5, data: new Uint8Array(1) }], [{ tag: 9000 }], {}]
+    for (const unknownTaggedFields of wrong) {
+      // What users without types may give.
+      const value = { unknownTaggedFields } as never
+      const error = caught(() => WireCodec.encode(ApiVersions.request, 3, value))
+      assert.strictEqual(error.reason, "InvalidValue")
+      assert.strictEqual(error.field, "unknownTaggedFields")
+    }
+    assert.strictEqual(caught(() => WireCodec.encode(ApiVersions.request, 2.5, {})).reason, "UnsupportedVersion")
   })
 
   it("damaged bytes give a message or a WireError, nothing else", () => {
