@@ -297,6 +297,9 @@ export const encode = (
     if (compression === "zstd") {
       throw new ByteError("UnsupportedVersion", "zstd needs record batches of magic 2", -1).within("compression")
     }
+    if (appendTime !== undefined && !Number.isSafeInteger(appendTime)) {
+      throw new ByteError("InvalidValue", `${appendTime} is not whole`, -1).within("appendTime")
+    }
     const flag = appendTime === undefined ? 0 : appendTimeFlag
     if (compression === "none" || records.length === 0) {
       return writeEntries(records, magic, flag, 0n, appendTime)
@@ -317,6 +320,8 @@ export const encode = (
   }
 }
 
+const isInt64 = (value: bigint): boolean => typeof value === "bigint" && BigInt.asIntN(64, value) === value
+
 const writeEntries = (
   records: ReadonlyArray<Record>,
   magic: 0 | 1,
@@ -336,6 +341,9 @@ const writeEntries = (
     if (headers.length > 0) {
       const detail = "message sets carry no headers: the broker is older than Kafka 0.11"
       throw new ByteError("UnsupportedVersion", detail, -1).within("headers").within(`records[${index}]`)
+    }
+    if (!isInt64(offset) || (base !== 0n && !isInt64(offset - base))) {
+      throw new ByteError("InvalidValue", `${offset} is no int64`, -1).within("offset").within(`records[${index}]`)
     }
     view.setBigInt64(start, base === 0n ? offset : offset - base)
     bytes[start + at.magic] = magic

@@ -156,8 +156,8 @@ export class RecordBatchBuilder {
 
   /**
    * Writes one record behind the others. `timestamp` in whole milliseconds; `offsetDelta` is its distance from the first
-   * record's offset, by default without gaps. Throws `WireError` for a timestamp or a header that the wire cannot carry;
-   * the records so far stay as they are.
+   * record's offset, an int32, by default without gaps. Throws `WireError` for a timestamp, an offset or a header that the
+   * wire cannot carry; the records so far stay as they are.
    */
   append(
     timestamp: number,
@@ -167,6 +167,7 @@ export class RecordBatchBuilder {
     offsetDelta = this.lastOffsetDelta + 1
   ): void {
     if (!Number.isSafeInteger(timestamp)) throw notCarried("InvalidValue", "timestamp", `${timestamp} is not whole`)
+    if ((offsetDelta | 0) !== offsetDelta) throw notCarried("InvalidValue", "offsetDelta", `${offsetDelta} is no int32`)
     const keyLength = key === null ? 0 : key.length
     const valueLength = value === null ? 0 : value.length
     const encoded = headers.length === 0 ? undefined : encodeHeaders(headers)
@@ -206,10 +207,12 @@ export class RecordBatchBuilder {
 
   /**
    * The batch. Without compression it is a view of the slab, good until the next `append` or `build`; large batches are
-   * compressed on the thread pool and give a Promise. Throws, or rejects with, `WireError` where the codec fails.
+   * compressed on the thread pool and give a Promise. Throws, or rejects with, `WireError` where the codec fails or the wire
+   * cannot carry an option.
    */
   build(options: BuildOptions = {}): MaybePromise.MaybePromise<Uint8Array> {
     const compression = options.compression ?? "none"
+    checkOptions(options)
     this.writeHeader(options)
     if (compression === "none") return seal(this.slab, this.position)
     // While the thread pool works, more records may come.
@@ -260,6 +263,31 @@ export class RecordBatchBuilder {
     grown.set(this.slab.subarray(0, this.position))
     this.slab = grown
   }
+}
+
+const longOptions = ["baseOffset", "producerId"] as const
+const integerOptions = [
+  ["partitionLeaderEpoch", 32],
+  ["producerEpoch", 16],
+  ["baseSequence", 32]
+] as const
+
+/** A DataView would cut numbers that are too large without a word. */
+const checkOptions = (options: BuildOptions): void => {
+  for (const field of longOptions) {
+    const value = options[field]
+    if (value === undefined || (typeof value === "bigint" && BigInt.asIntN(64, value) === value)) continue
+    throw notCarried("InvalidValue", field, `${value} is no int64 (a bigint)`)
+  }
+  for (const [field, bits] of integerOptions) {
+    const value = options[field]
+    const unused = 32 - bits
+    if (value === undefined || (value << unused) >> unused === value) continue
+    throw notCarried("InvalidValue", field, `${value} is no int${bits}`)
+  }
+  const { appendTime } = options
+  if (appendTime === undefined || Number.isSafeInteger(appendTime)) return
+  throw notCarried("InvalidValue", "appendTime", `${appendTime} is not whole`)
 }
 
 /** Writes what is known only at the end, and gives the batch. */

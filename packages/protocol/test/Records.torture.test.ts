@@ -206,6 +206,58 @@ describe("record batches", () => {
     assert.strictEqual(Records.split(Uint8Array.from(await empty.build())).batches[0].maxTimestamp, 4)
   })
 
+  it("offsets that the wire cannot carry are refused, and leave the batch as it was", async () => {
+    const builder = new RecordBatchBuilder()
+    builder.append(5, bytes("k"), bytes("v"))
+    const before = Uint8Array.from(await builder.build())
+    for (const delta of [2 ** 33, 2 ** 31, -(2 ** 31) - 1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      const error = await failure(() => builder.append(5, null, null, noHeaders, delta))
+      assert.strictEqual(error.reason, "InvalidValue")
+      assert.strictEqual(error.field, "offsetDelta")
+    }
+    assert.deepStrictEqual(await builder.build(), before)
+    builder.append(5, null, null, noHeaders, 2 ** 31 - 1)
+    assert.strictEqual((await failure(() => builder.append(5, null, null))).field, "offsetDelta")
+    assert.strictEqual((await decode(Uint8Array.from(await builder.build())))[1].offset, 2n ** 31n - 1n)
+  })
+
+  it("options that the wire cannot carry are refused, those at the edge are carried", async () => {
+    const builder = new RecordBatchBuilder()
+    builder.append(5, bytes("k"), bytes("v"))
+    const refused: ReadonlyArray<BuildOptions> = [
+      { appendTime: 1.5 },
+      { appendTime: 2 ** 53 },
+      { baseSequence: 2 ** 40 },
+      { baseSequence: 2 ** 31 },
+      { baseSequence: 0.5 },
+      { baseOffset: 2n ** 64n + 5n },
+      { baseOffset: 2n ** 63n },
+      { producerId: -(2n ** 63n) - 1n },
+      { producerEpoch: 2 ** 15 },
+      { producerEpoch: Number.NaN },
+      { partitionLeaderEpoch: -(2 ** 31) - 1 }
+    ]
+    for (const options of refused) {
+      for (const compression of ["none", "gzip"] as const) {
+        const error = await failure(() => builder.build({ ...options, compression }))
+        assert.strictEqual(error.reason, "InvalidValue")
+        assert.strictEqual(error.field, Object.keys(options)[0])
+      }
+    }
+    // What users without types may give.
+    const untyped = { baseOffset: 5 } as unknown as BuildOptions
+    assert.strictEqual((await failure(() => builder.build(untyped))).field, "baseOffset")
+    const edge = {
+      baseOffset: 2n ** 63n - 1n,
+      producerId: 2n ** 63n - 1n,
+      producerEpoch: 2 ** 15 - 1,
+      baseSequence: 2 ** 31 - 1,
+      partitionLeaderEpoch: 2 ** 31 - 1
+    }
+    const [batch] = Records.split(Uint8Array.from(await builder.build(edge))).batches
+    assert.containSubset(batch, edge)
+  })
+
   it("records that come while the thread pool compresses are not in the batch", async () => {
     const builder = new RecordBatchBuilder(100)
     for (let index = 0; index < 1000; index++) builder.append(index, null, bytes("value ".repeat(20)))
@@ -331,6 +383,27 @@ describe("message sets", () => {
   it("times that the wire cannot carry", async () => {
     const error = await failure(() => MessageSet.encode([{ ...record(0), timestamp: 0.5 }], { magic: 1 }))
     assert.strictEqual(error.field, "records[0].timestamp")
+    for (const compression of ["none", "gzip"] as const) {
+      const whole = await failure(() => MessageSet.encode([record(0)], { magic: 1, compression, appendTime: 0.5 }))
+      assert.strictEqual(whole.field, "appendTime")
+    }
+  })
+
+  it("offsets that the wire cannot carry", async () => {
+    for (const magic of [0, 1] as const) {
+      for (const compression of ["none", "gzip"] as const) {
+        for (const offset of [2n ** 70n, 2n ** 63n, -(2n ** 63n) - 1n]) {
+          const records = [legacy[0], { ...legacy[0], offset }]
+          const error = await failure(() => MessageSet.encode(records, { magic, compression }))
+          assert.strictEqual(error.reason, "InvalidValue")
+          assert.strictEqual(error.field, "records[1].offset")
+        }
+        const far = [{ ...legacy[0], offset: 2n ** 63n - 1n }]
+        assert.deepStrictEqual(await decode(await MessageSet.encode(far, { magic, compression }), {}), [
+          { ...far[0], timestamp: magic === 0 ? -1 : far[0].timestamp }
+        ])
+      }
+    }
   })
 })
 
