@@ -21,7 +21,7 @@ import { WireError, type WireErrorReason } from "./WireError.ts"
 export class ByteError {
   readonly reason: WireErrorReason
   readonly detail: string
-  readonly offset: number
+  offset: number
   /** The error of another library underneath. */
   readonly cause: unknown
   /** Path of the field, completed by each structure on the way out. */
@@ -37,6 +37,12 @@ export class ByteError {
   /** Puts the name of an enclosing field, or the `[index]` of an array, in front of the path. */
   within(name: string): this {
     this.field = this.field === "" ? name : this.field.startsWith("[") ? name + this.field : `${name}.${this.field}`
+    return this
+  }
+
+  /** Counts the offset, if it is known, from so many bytes before: from where what encloses these bytes begins. */
+  behind(size: number): this {
+    if (this.offset >= 0) this.offset += size
     return this
   }
 

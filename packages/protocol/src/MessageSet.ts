@@ -154,7 +154,7 @@ export const decode = (
     const { value } = outer[0]
     if (value === null) throw new ByteError("InvalidValue", "a wrapper holds no messages", 0).within("value")
     const limit = options.maxDecompressedBytes ?? maxDecompressedBytes
-    const restored = Compression.decompress(batch.compression, value, limit, { magic: batch.magic })
+    const restored = restore(batch, value, limit)
     const read = (inner: Uint8Array): ReadonlyArray<Record> =>
       readMessages(inner, {
         checkCrcs,
@@ -167,6 +167,19 @@ export const decode = (
     return read(restored)
   } catch (error) {
     return failValue(error)
+  }
+}
+
+/** The messages inside of a wrapper. */
+const restore = (batch: MessageSet, value: Uint8Array, limit: number): MaybePromise.MaybePromise<Uint8Array> => {
+  const fail = (error: unknown): never => {
+    throw error instanceof ByteError ? error.within("value").behind(value.byteOffset - batch.bytes.byteOffset) : error
+  }
+  try {
+    const restored = Compression.decompress(batch.compression, value, limit, { magic: batch.magic })
+    return restored instanceof Promise ? restored.catch(fail) : restored
+  } catch (error) {
+    return fail(error)
   }
 }
 

@@ -123,9 +123,9 @@ export const decode = (
   }
 }
 
-/** What failed is the decompression of the records, unless it says otherwise. */
+/** For what fails before there are records. */
 const failRecords = (error: unknown): never =>
-  fail(error instanceof ByteError && error.field === "" ? error.within("records") : error)
+  fail(error instanceof ByteError ? error.within("records").behind(headerBytes) : error)
 
 /** A few bytes may restore to very many records: these count as well. */
 const decodeRestored = (batch: RecordBatch, data: Uint8Array, limit: number): ReadonlyArray<Record> => {
@@ -215,8 +215,10 @@ const decodeRecords = (batch: RecordBatch, data: Uint8Array): ReadonlyArray<Reco
     readRecords(batch, data, records)
     return records
   } catch (error) {
+    if (!(error instanceof ByteError)) throw error
+    if (batch.compression === "none") error.behind(headerBytes)
     // A varint does not know where it stands.
-    return fail(error instanceof ByteError && error.field === "" ? error.within(`records[${reading}]`) : error)
+    return fail(error.field === "" ? error.within(`records[${reading}]`) : error)
   }
 }
 

@@ -55,7 +55,10 @@ export class WireError extends Data.TaggedError("WireError")<{
   readonly version: number
   /** Path of the field, for example `responses[2].partitions[0].records`; empty for the message as a whole. */
   readonly field: string
-  /** Offset into the bytes where reading stopped; -1 when writing. */
+  /**
+   * Offset into the bytes where reading stopped: of the message, of the batch, or, inside of compressed records, of the
+   * decompressed ones. -1 when writing, and where it is not known.
+   */
   readonly offset: number
   /** What was found and what was expected. */
   readonly detail: string

@@ -147,6 +147,46 @@ describe("record batches", () => {
     }
   })
 
+  it("offsets of errors count from the batch, or in the decompressed records", async () => {
+    const data = await build(some)
+    const first = Buffer.from(data).indexOf("key 0")
+    data[first - 1] = 100 // the length of the key
+    const error = await failure(() => decode(data))
+    assert.strictEqual(error.field, "records[0].key")
+    assert.strictEqual(error.offset, first)
+    assert.strictEqual((await failure(() => decode(shortened(data, headerBytes + 1)))).offset, at.recordCount)
+    const { gzipSync } = await import("node:zlib")
+    const compressed = gzipSync(data.subarray(headerBytes))
+    const batch = new Uint8Array([...data.subarray(0, headerBytes), ...compressed])
+    new DataView(batch.buffer).setInt16(at.attributes, 1)
+    const inside = await failure(() => decode(shortened(batch, batch.length)))
+    assert.strictEqual(inside.field, "records[0].key")
+    assert.strictEqual(inside.offset, first - headerBytes)
+  })
+
+  it("damage to compressed records names the field that holds them, and its place where it is known", async () => {
+    const value = 12 + 4 + 1 + 1 + 8 + 4 + 4 // a wrapper's head, without a key
+    // At once, and on the thread pool.
+    for (const count of [1, 10_000]) {
+      const records = Array.from({ length: count }, (_, index) => record(index))
+      for (const [compression, isKnown] of [
+        ["lz4", true],
+        ["gzip", false]
+      ] as const) {
+        for (const [data, start, field] of [
+          [await build(records, { compression }), headerBytes, "records"],
+          [await MessageSet.encode(records, { magic: 1, compression }), value, "value"]
+        ] as const) {
+          data[start] ^= 1
+          const error = await failure(() => decode(data))
+          assert.strictEqual(error.reason, "Decompression")
+          assert.strictEqual(error.field, field)
+          assert.strictEqual(error.offset, isKnown ? start : -1)
+        }
+      }
+    }
+  })
+
   it("varints that do not end name the record they are in", async () => {
     const endless = new Array<number>(12).fill(0xff)
     for (const front of [[], [40, 0], [40, 0, 0], [40, 0, 0, 0], [40, 0, 0, 0, 1], [40, 0, 0, 0, 1, 1]]) {
