@@ -144,8 +144,6 @@ export const decode = (
   const fail = (error: unknown): never => {
     throw error instanceof ByteError ? error.toWireError(name, batch.magic) : error
   }
-  const failValue = (error: unknown): never =>
-    fail(error instanceof ByteError && error.field === "" ? error.within("value") : error)
   try {
     const checkCrcs = options.checkCrcs !== false
     const maxRecords = Number.POSITIVE_INFINITY
@@ -163,10 +161,10 @@ export const decode = (
         appendTime: batch.timestampType === "append" ? batch.maxTimestamp : undefined,
         maxRecords: (limit - inner.length) / recordObjectBytes
       })
-    if (restored instanceof Promise) return restored.then(read).catch(failValue)
+    if (restored instanceof Promise) return restored.then(read).catch(fail)
     return read(restored)
   } catch (error) {
-    return failValue(error)
+    return fail(error)
   }
 }
 
@@ -193,7 +191,11 @@ const innerBase = ({ lastOffset, magic }: MessageSet, inner: Uint8Array): bigint
   if (end === 0) throw new ByteError("InvalidValue", "a wrapper holds no messages", 0).within("value")
   if (magic === 0 || lastOffset === 0n) return 0n
   let last = 0
-  for (let position = 0; position < end; position = endOf(inner, position, end)) last = position
+  try {
+    for (let position = 0; position < end; position = endOf(inner, position, end)) last = position
+  } catch (error) {
+    throw error instanceof ByteError ? error.within("value") : error
+  }
   const base = lastOffset - new DataView(inner.buffer, inner.byteOffset + last, 8).getBigInt64(0)
   if (base >= 0n) return base
   const detail = `the wrapper's offset is ${lastOffset}, the last one inside is ${lastOffset - base}`

@@ -76,14 +76,15 @@ export interface DecodeOptions {
   /** Checks the CRC over the batch (Java's `check.crcs`). Defaults to true. */
   readonly checkCrcs?: boolean | undefined
   /**
-   * The most memory that one compressed batch may need once it is restored, in bytes: what it decompresses to, and about
-   * 100 bytes for each of its records. Defaults to 256 MiB.
+   * The most memory that one batch may need once it is read, in bytes: what it decompresses to, and 128 bytes for each
+   * record and each header, since a record may have as few as seven bytes and a header two. Defaults to 128 MiB. Plain
+   * messages of magic 0 and 1 are not counted: what was fetched is limit enough.
    */
   readonly maxDecompressedBytes?: number | undefined
 }
 
-/** What a record object with its views takes, apart from the bytes that these show. */
-export const recordObjectBytes = 100
+/** What counts for a record or a header: a record takes 112 bytes, and each view of a key or a value about as much. */
+export const recordObjectBytes = 128
 
 /** The default of `maxDecompressedBytes`. */
-export const maxDecompressedBytes = 256 * 1024 * 1024
+export const maxDecompressedBytes = 128 * 1024 * 1024

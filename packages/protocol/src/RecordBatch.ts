@@ -111,13 +111,13 @@ export const decode = (
   const { bytes, compression } = batch
   if (options.checkCrcs !== false) checkCrc(bytes)
   const payload = new Uint8Array(bytes.buffer, bytes.byteOffset + headerBytes, bytes.length - headerBytes)
-  if (compression === "none") return decodeRecords(batch, payload)
   const limit = options.maxDecompressedBytes ?? maxDecompressedBytes
+  // What lies there uncompressed needs no more memory than it has already, but for its records.
+  if (compression === "none") return decodeRecords(batch, payload, limit)
   try {
     const restored = Compression.decompress(compression, payload, limit, { magic })
-    if (restored instanceof Promise)
-      return restored.then((records) => decodeRestored(batch, records, limit), failRecords)
-    return decodeRestored(batch, restored, limit)
+    const read = (data: Uint8Array): ReadonlyArray<Record> => decodeRecords(batch, data, limit - data.length)
+    return restored instanceof Promise ? restored.then(read, failRecords) : read(restored)
   } catch (error) {
     return failRecords(error)
   }
@@ -126,13 +126,6 @@ export const decode = (
 /** For what fails before there are records. */
 const failRecords = (error: unknown): never =>
   fail(error instanceof ByteError ? error.within("records").behind(headerBytes) : error)
-
-/** A few bytes may restore to very many records: these count as well. */
-const decodeRestored = (batch: RecordBatch, data: Uint8Array, limit: number): ReadonlyArray<Record> => {
-  if (data.length + Math.max(batch.recordCount, 0) * recordObjectBytes <= limit) return decodeRecords(batch, data)
-  const detail = `${batch.recordCount} records in ${data.length} bytes need more memory than the limit of ${limit} bytes`
-  return failRecords(new ByteError("TooLarge", detail, -1))
-}
 
 const checkCrc = (bytes: Uint8Array): void => {
   const written = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(at.crc)
@@ -147,6 +140,9 @@ let next = 0
 
 /** The record that is being read. */
 let reading = 0
+
+/** Bytes of memory that the headers of the batch may still take. */
+let memory = 0
 
 /**
  * A varint of any length as a number, in two parts of which the lower has 28 bits; reading past the end gives zeros, and
@@ -199,16 +195,22 @@ const slowVarint = (data: Uint8Array, start: number): number => {
 const damagedRecord = (
   index: number,
   field: string,
-  reason: "InvalidLength" | "InvalidValue",
+  reason: "InvalidLength" | "InvalidValue" | "TooLarge",
   position: number,
   detail: string
 ) => new ByteError(reason, detail, position).within(field).within(`records[${index}]`)
 
-const decodeRecords = (batch: RecordBatch, data: Uint8Array): ReadonlyArray<Record> => {
+/** `limit`: bytes of memory that records and headers may take. A few bytes may be very many of them. */
+const decodeRecords = (batch: RecordBatch, data: Uint8Array, limit: number): ReadonlyArray<Record> => {
   const count = batch.recordCount
   if (count < 0 || count * minimumRecordBytes > data.length) {
     const detail = `${count} records do not fit into ${data.length} bytes`
     return fail(new ByteError("InvalidLength", detail, at.recordCount).within("recordCount"))
+  }
+  memory = limit - count * recordObjectBytes
+  if (memory < 0) {
+    const detail = `${count} records in ${data.length} bytes need more memory than maxDecompressedBytes allows`
+    return fail(new ByteError("TooLarge", detail, at.recordCount).within("records"))
   }
   const records: Array<Record> = new Array(count)
   try {
@@ -374,6 +376,11 @@ const readHeaders = (data: Uint8Array, start: number, end: number, index: number
   // A header has at least one byte for each of its two lengths.
   if (count < 0 || count * 2 > end - position) {
     throw damagedRecord(index, "headers", "InvalidLength", start, `${count} headers do not fit`)
+  }
+  memory -= count * recordObjectBytes
+  if (memory < 0) {
+    const detail = `with these ${count} headers the batch needs more memory than maxDecompressedBytes allows`
+    throw damagedRecord(index, "headers", "TooLarge", start, detail)
   }
   const headers: Array<readonly [string, Uint8Array | null]> = []
   for (let header = 0; header < count; header++) {

@@ -369,6 +369,64 @@ describe("bad bytes", () => {
     })
   }
 
+  const smallest = { timestamp: 0, key: null, value: null }
+
+  it("records and headers count towards the limit, compressed or not", async () => {
+    for (const compression of codecs) {
+      const builder = new RecordBatchBuilder()
+      for (let index = 0; index < 1000; index++) builder.append(0, null, null, noHeaders, 0)
+      const restored = compression === "none" ? 0 : builder.sizeInBytes - 61
+      const [batch] = Records.split(await builder.build({ compression })).batches
+      const least = 1000 * 128 + restored
+      assert.strictEqual((await Records.decode(batch, { maxDecompressedBytes: least })).length, 1000)
+      const error = await failure(() => Records.decode(batch, { maxDecompressedBytes: least - 1 }))
+      assert.strictEqual(error.reason, "TooLarge")
+      assert.strictEqual(error.field, "records")
+    }
+    const builder = new RecordBatchBuilder()
+    for (const count of [2, 1000]) builder.append(0, null, null, new Array(count).fill(["", null]))
+    const [batch] = Records.split(await builder.build()).batches
+    assert.strictEqual((await Records.decode(batch, { maxDecompressedBytes: 1004 * 128 })).length, 2)
+    const error = await failure(() => Records.decode(batch, { maxDecompressedBytes: 1004 * 128 - 1 }))
+    assert.strictEqual(error.reason, "TooLarge")
+    assert.strictEqual(error.field, "records[1].headers")
+  })
+
+  it("headers of two bytes are a bomb as well", async () => {
+    const builder = new RecordBatchBuilder()
+    builder.append(0, null, null, new Array(1_100_000).fill(["", null]))
+    const data = await builder.build({ compression: "gzip" })
+    assert.isBelow(data.length, 10_000)
+    const error = await failure(() => Records.decode(Records.split(data).batches[0]))
+    assert.strictEqual(error.reason, "TooLarge")
+    assert.strictEqual(error.field, "records[0].headers")
+  })
+
+  for (const compression of codecs) {
+    it(`a mebibyte of the smallest records, ${compression}, is nothing unusual`, async () => {
+      const builder = new RecordBatchBuilder(2 ** 20)
+      while (builder.sizeInBytes < 2 ** 20) builder.append(0, null, null, noHeaders, 0)
+      const [batch] = Records.split(await builder.build({ compression })).batches
+      assert.strictEqual((await Records.decode(batch)).length, builder.count)
+      assert.isAbove(builder.count, 149_000)
+    })
+  }
+
+  it("plain messages are as many as were fetched, those in a wrapper count towards the limit", async () => {
+    for (const magic of [0, 1] as const) {
+      const records = Array.from({ length: 1000 }, (_, index) => ({ ...smallest, offset: BigInt(index), headers: [] }))
+      const plainMessages = await MessageSet.encode(records, { magic })
+      const [run] = Records.split(plainMessages).batches
+      assert.strictEqual((await Records.decode(run, { maxDecompressedBytes: 1 })).length, 1000)
+      const [wrapper] = Records.split(await MessageSet.encode(records, { magic, compression: "gzip" })).batches
+      const least = plainMessages.length + 1000 * 128
+      assert.strictEqual((await Records.decode(wrapper, { maxDecompressedBytes: least })).length, 1000)
+      const error = await failure(() => Records.decode(wrapper, { maxDecompressedBytes: least - 1 }))
+      assert.strictEqual(error.reason, "TooLarge")
+      assert.strictEqual(error.field, "records[999]")
+    }
+  })
+
   it("mutations of every format give records or a WireError, nothing else", async () => {
     const random = new Random(seed)
     const sources: Array<Uint8Array> = []

@@ -68,7 +68,10 @@ export class BufferMemory {
 
   /** A slab, or the bytes with which to make one, for a batch that is likely to need so many. */
   slab(likely: number): Uint8Array | number {
-    return this.slabs.pop() ?? Math.min(this.slabSize, Math.max(likely, 1024))
+    const kept = this.slabs.pop()
+    if (kept !== undefined) return kept
+    // One that is likely to grow to nearly all of it begins with all of it: it then never has to be copied.
+    return likely > this.slabSize / 2 ? Math.max(this.slabSize, likely) : Math.max(likely, 1024)
   }
 
   /** Keeps a slab for another batch. */
