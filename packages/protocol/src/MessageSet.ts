@@ -159,7 +159,7 @@ export const decode = (
         isInner: true,
         base: innerBase(batch, inner),
         appendTime: batch.timestampType === "append" ? batch.maxTimestamp : undefined,
-        maxRecords: (limit - inner.length) / recordObjectBytes
+        maxRecords: Math.floor((limit - inner.length) / recordObjectBytes)
       })
     if (restored instanceof Promise) return restored.then(read).catch(fail)
     return read(restored)
