@@ -404,7 +404,8 @@ const structWriter = ({ flexible, refused, slots, tagged }: Layout): Write => {
     } catch (error) {
       throw error instanceof ByteError ? error.within(slots[index].name) : error
     }
-    // The interface says what this property is.
+    if (struct.unknownTaggedFields !== undefined) checkUnknown(struct.unknownTaggedFields)
+    // It was checked to be this.
     const unknown = struct.unknownTaggedFields as ReadonlyArray<Wire.UnknownTaggedField> | undefined
     if (flexible) writeTagged(writer, struct, tagged, unknown)
     else if (unknown !== undefined && unknown.length > 0) {
@@ -413,6 +414,18 @@ const structWriter = ({ flexible, refused, slots, tagged }: Layout): Write => {
     }
   }
 }
+
+/** No schema says what these are, so no writer of a field checks them. */
+const checkUnknown = (fields: unknown): void => {
+  const name = "unknownTaggedFields"
+  if (!Array.isArray(fields)) throw invalid("array", fields).within(name)
+  for (const field of fields as ReadonlyArray<Partial<Wire.UnknownTaggedField> | null | undefined>) {
+    if (!isUint32(field?.tag)) throw invalid("a tag (uint32)", field?.tag).within(name)
+    if (!(field?.data instanceof Uint8Array)) throw invalid("data (a Uint8Array)", field?.data).within(name)
+  }
+}
+
+const isUint32 = (value: unknown): boolean => typeof value === "number" && value >>> 0 === value
 
 const writeTagged = (
   writer: ByteWriter,
@@ -428,11 +441,7 @@ const writeTagged = (
     if (value !== undefined && !isDefault(value)) fields.push({ tag, name, write: (inner) => slot.write(inner, value) })
   }
   const name = "unknownTaggedFields"
-  if (!Array.isArray(unknown)) throw new ByteError("InvalidValue", "it is no array", -1).within(name)
   for (const { data, tag } of unknown) {
-    if (!Number.isInteger(tag) || tag < 0 || tag > 0xffffffff || !(data instanceof Uint8Array)) {
-      throw new ByteError("InvalidValue", `tag ${tag} is no uint32, or its data no Uint8Array`, -1).within(name)
-    }
     if (tagged.some((slot) => slot.tag === tag) || fields.some((field) => field.tag === tag)) {
       throw new ByteError("InvalidValue", `tag ${tag} is not unknown or is given twice`, -1).within(name)
     }

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { ByteReader } from "@kafka-effect/protocol/ByteReader"
 import { ByteWriter } from "@kafka-effect/protocol/ByteWriter"
 import { Fetch, FetchRequest, FetchResponse } from "@kafka-effect/protocol/messages/Fetch"
@@ -146,6 +146,27 @@ describe("WireCodec", () => {
     const result = Effect.runSync(Effect.result(Schema.decodeUnknownEffect(codec)(fromHex("0207"))))
     assert.strictEqual(result._tag, "Failure")
     if (result._tag === "Failure") assert.include(result.failure.message, "MetadataRequest v9 at topics")
+  })
+
+  it("does not keep the memory of a huge message, not even of one that fails", () => {
+    const huge = { name: "t", partitionData: [{ index: 0, records: new Uint8Array(3_000_000) }] }
+    const bad = { name: "t", partitionData: [{ index: 0.5, records: null }] }
+    const slab = (): number => {
+      const written = vi.spyOn(ByteWriter.prototype, "writeInt16")
+      try {
+        WireCodec.encode(ProduceRequest, 8, { acks: 1 })
+        // `this` of a method of ByteWriter.
+        return (written.mock.contexts[0] as ByteWriter).bytes.length
+      } finally {
+        written.mockRestore()
+      }
+    }
+    assert.isAtMost(slab(), 1 << 20)
+    WireCodec.encode(ProduceRequest, 8, { topicData: [huge] })
+    assert.isAtMost(slab(), 1 << 20)
+    const error = failure(() => WireCodec.encode(ProduceRequest, 8, { topicData: [huge, bad] }))
+    assert.strictEqual(error.field, "topicData[1].partitionData[0].index")
+    assert.isAtMost(slab(), 1 << 20)
   })
 
   it("finds a value outside of its wire type before it is written", () => {

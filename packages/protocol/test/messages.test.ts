@@ -59,13 +59,31 @@ describe("every message at every version", () => {
   })
 
   it("tagged fields that the wire cannot carry, and versions that are none, are errors that name them", () => {
-    const wrong = [[{ tag: -1, data: new Uint8Array(1) }], [{ tag: 1.5, data: new Uint8Array(1) }], [{ tag: 9000 }], {}]
+    const data = new Uint8Array(1)
+    const tags = [-1, 1.5, 2 ** 32, Number.NaN, "9000", 9000n, null, undefined]
+    const contents = [[1], "x", null, undefined]
+    const wrong = [
+      ...tags.map((tag) => [{ tag, data }]),
+      ...contents.map((content) => [{ tag: 9000, data: content }]),
+      [null],
+      [undefined],
+      null,
+      {},
+      "x"
+    ]
     for (const unknownTaggedFields of wrong) {
-      // What users without types may give.
-      const value = { unknownTaggedFields } as never
-      const error = caught(() => WireCodec.encode(ApiVersions.request, 3, value))
-      assert.strictEqual(error.reason, "InvalidValue")
-      assert.strictEqual(error.field, "unknownTaggedFields")
+      // Versions without tagged fields and with them.
+      for (const version of [2, 3]) {
+        // What users without types may give.
+        const value = { unknownTaggedFields } as never
+        const error = caught(() => WireCodec.encode(ApiVersions.request, version, value))
+        assert.strictEqual(error.reason, "InvalidValue")
+        assert.strictEqual(error.field, "unknownTaggedFields")
+      }
+    }
+    for (const tag of [9000, 2 ** 32 - 1]) {
+      const bytes = WireCodec.encode(ApiVersions.request, 3, { unknownTaggedFields: [{ tag, data }] })
+      assert.strictEqual(WireCodec.decode(ApiVersions.request, 3, bytes).unknownTaggedFields?.[0].tag, tag)
     }
     assert.strictEqual(caught(() => WireCodec.encode(ApiVersions.request, 2.5, {})).reason, "UnsupportedVersion")
   })
