@@ -30,28 +30,31 @@ export const encode = <K, V, R>(
   const { length } = records
   const keys = new Array<Uint8Array | null>(length)
   const values = new Array<Uint8Array | null>(length)
+  const known = contextsOf(topic)
   for (let index = 0; index < length; index++) {
-    keys[index] = encodePart("key", topic.key, topic, records[index].key, records[index].headers)
-    values[index] = encodePart("value", topic.value, topic, records[index].value, records[index].headers)
+    const { headers, key, value } = records[index]
+    keys[index] = encodePart(topic.key, key, known.key, headers)
+    values[index] = encodePart(topic.value, value, known.value, headers)
   }
   return { keys, values, records, time, ownHeaders }
 }
 
 /** A key or a value as bytes. Throws a `SerdeError`. @internal */
 export const encodePart = <A, R>(
-  target: "key" | "value",
   serde: Serde.Serde<A, R>,
-  topic: AnyTopic,
   value: A,
+  known: Serde.RecordContext,
   headers: Headers | undefined
 ): Uint8Array | null => {
-  const known = contextsOf(topic)[target]
   const context = headers === undefined ? known : { ...known, headers }
   try {
-    return bytesOrNull(serde.encode(value, context))
+    const bytes = serde.encode(value, context)
+    if (bytes === null || bytes instanceof Uint8Array) return bytes
   } catch (cause) {
     throw Serde.failed("encode", context, cause)
   }
+  // Serdes are the users': what is no bytes would become a broken record.
+  throw Serde.failed("encode", context, new Error("the serde gave neither bytes nor null"))
 }
 
 interface Contexts {
@@ -61,8 +64,8 @@ interface Contexts {
 
 const contexts = new WeakMap<AnyTopic, Contexts>()
 
-/** What serdes of a topic are told of records without headers: the same each time. */
-const contextsOf = (topic: AnyTopic): Contexts => {
+/** What serdes of a topic are told of records without headers: the same each time. @internal */
+export const contextsOf = (topic: AnyTopic): Contexts => {
   let known = contexts.get(topic)
   if (known === undefined) {
     const place = { topic: topic.name, partition: -1, headers: noHeaders }
@@ -70,12 +73,6 @@ const contextsOf = (topic: AnyTopic): Contexts => {
     contexts.set(topic, known)
   }
   return known
-}
-
-/** Serdes are the users': what is no bytes would become a broken record. */
-const bytesOrNull = (bytes: Uint8Array | null): Uint8Array | null => {
-  if (bytes === null || bytes instanceof Uint8Array) return bytes
-  throw new Error(`the serde gave ${bytes === undefined ? "undefined" : typeof bytes} instead of bytes or null`)
 }
 
 /** The headers of a record of an array. @internal */

@@ -15,7 +15,7 @@ import { SerdeError } from "../../Serde.ts"
 import type { ProducerRecord, Topic } from "../../Topic.ts"
 import * as Acknowledgement from "./Acknowledgement.ts"
 import { Batch } from "./Batch.ts"
-import { encode, encodePart, withOwn } from "./Encoded.ts"
+import { contextsOf, encode, encodePart, withOwn } from "./Encoded.ts"
 import type { Entrance } from "./Entrance.ts"
 import { Placements } from "./Placements.ts"
 import type { ProducerMetrics } from "./ProducerMetrics.ts"
@@ -83,8 +83,9 @@ export const make = (
   const sendWith = <K, V, R>(topic: Topic<string, K, V, R>, record: ProducerRecord<K, V>, ownHeaders: Headers) => {
     try {
       const { headers } = record
-      const key = encodePart("key", topic.key, topic, record.key, headers)
-      const value = encodePart("value", topic.value, topic, record.value, headers)
+      const known = contextsOf(topic)
+      const key = encodePart(topic.key, record.key, known.key, headers)
+      const value = encodePart(topic.value, record.value, known.value, headers)
       const timestamp = record.timestamp ?? time()
       const placed = entrance.placeOne(topic.name, record, key, value, withOwn(headers, ownHeaders), timestamp)
       if (placed === undefined) return placing(topic, [record], (placements) => placements.awaitFirst(true))
