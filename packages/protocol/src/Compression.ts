@@ -47,7 +47,6 @@ export interface CodecOptions {
   readonly magic: number
 }
 
-/** The names by the number in a batch's attributes. */
 /**
  * Every codec, in the order of their ids on the wire.
  *
