@@ -4,6 +4,8 @@ import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { InitProducerId } from "@kafka-effect/protocol/messages/InitProducerId"
 import { Produce } from "@kafka-effect/protocol/messages/Produce"
 import { Effect, Exit, Fiber, Logger, Option } from "effect"
+import { Batch } from "../src/internal/producer/Batch.ts"
+import { PartitionQueue } from "../src/internal/producer/PartitionQueue.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Producer from "../src/Producer.ts"
 import * as Serde from "../src/Serde.ts"
@@ -89,6 +91,28 @@ describe("Idempotence", () => {
       assert.isTrue(log.arrived.every(({ producerId }) => producerId === 1000n))
     })
   )
+
+  it("C36 sequences wrap from 2^31 - 1 to 0, in the middle of a batch and behind it", () => {
+    const queue = new PartitionQueue("t", 0)
+    queue.sequence = 0x7fffffff - 4
+    const taken = [3, 4, 2].map((count, index) => {
+      const batch = new Batch("t", 0, 100, 0, { from: index, width: 1 })
+      for (let record = 0; record < count; record++) batch.builder.append(0, null, null)
+      queue.waiting.push(batch)
+      return queue.take(1, { producerId: 7n, epoch: 0 })
+    })
+    assert.deepStrictEqual(
+      taken.map(({ baseSequence }) => baseSequence),
+      [0x7fffffff - 4, 0x7fffffff - 1, 2]
+    )
+    // Sent again, they keep their order and their numbers.
+    for (const batch of [taken[1], taken[2], taken[0]]) queue.retry(batch)
+    assert.deepStrictEqual(queue.waiting, taken)
+    assert.deepStrictEqual(
+      queue.waiting.map(({ baseSequence }) => baseSequence),
+      [0x7fffffff - 4, 0x7fffffff - 1, 2]
+    )
+  })
 
   it.live("C37 a retry sends the same bytes, to another leader too", () =>
     Effect.gen(function* () {

@@ -63,6 +63,10 @@ export interface BatchOutcomes {
   ) => Effect.Effect<void>
 }
 
+/** What every line in the log about a batch says besides. */
+const annotate = ({ attempts, partition, topic }: Batch) =>
+  Effect.annotateLogs({ "kafka.topic": topic, "kafka.partition": partition, "kafka.attempts": attempts })
+
 /** @internal */
 export const make = (cluster: Cluster, accumulator: Accumulator, options: Options): BatchOutcomes => {
   const { retryBackoff, retryBackoffMax } = cluster.settings
@@ -205,7 +209,9 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     const isDeleted = answer.errorCode === codes.UNKNOWN_PRODUCER_ID && answer.logStartOffset > queue.lastOffset
     const what = isDeleted ? "its records were deleted" : "acknowledged records may have been lost"
     const log = isDeleted ? Effect.logDebug : Effect.logWarning
-    return log(`the sequence begins anew in topic ${batch.topic} partition ${batch.partition}: ${what}: ${why}`)
+    return log(`the sequence begins anew in topic ${batch.topic} partition ${batch.partition}: ${what}: ${why}`).pipe(
+      annotate(batch)
+    )
   }
 
   /** What the broker says of a batch that it did not write. */
@@ -223,7 +229,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
       case codes.RECORD_LIST_TOO_LARGE: {
         if (count > 1 && batch.exit === undefined) {
           split(batch)
-          return Effect.logDebug(`a batch of ${count} records is split in two: ${cause.message}`)
+          return annotate(batch)(Effect.logDebug(`a batch of ${count} records is split in two: ${cause.message}`))
         }
         const size = batch.builder.sizeInBytes
         const reason = new RecordTooLarge({ topic, size, limit: "the topic's max.message.bytes" })
@@ -236,7 +242,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     }
     if (ErrorCode.of(errorCode).isRetriable) {
       again(batch, cause.message, "retry")
-      return Effect.logDebug(`a batch is sent again: ${cause.message}`)
+      return annotate(batch)(Effect.logDebug(`a batch is sent again: ${cause.message}`))
     }
     if (answer.recordErrors.length > 0 && batch.exit === undefined) withoutRefused(batch, answer)
     else finish(batch, new ProducerError({ reason: new Rejected({ topic, partition, cause }) }))
