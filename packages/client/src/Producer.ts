@@ -62,6 +62,11 @@ export interface Options {
   readonly partitioner?: Partitioner.Partitioner | undefined
   /** Defaults to none. Java: `compression.type`. */
   readonly compression?: CompressionType | undefined
+  /**
+   * How hard to compress: gzip 1 to 9, zstd -131072 to 22. Defaults to the codec's own, 6 and 3. Java:
+   * `compression.gzip.level`, `compression.zstd.level` (KIP-390).
+   */
+  readonly compressionLevel?: number | undefined
   /** Bytes at which a batch is full; a larger record is a batch of its own. Defaults to 16384. Java: `batch.size`. */
   readonly batchSize?: number | undefined
   /**

@@ -375,6 +375,8 @@ describe("Producer", () => {
         // Users without types can give anything.
         [{ partitioner: "none" as never }, `partitioner is "none"; give one of default, sticky`],
         [{ compression: "brotli" as never }, `compression is "brotli"; give one of none, gzip`],
+        [{ compression: "gzip", compressionLevel: 10 }, "compressionLevel is 10; give a whole number from 1 to 9"],
+        [{ compression: "lz4", compressionLevel: 1 }, "compressionLevel is 1, but lz4 has no levels"],
         [{ acks: 2 as never }, `acks is 2; give "all", 1 or 0`],
         [{ batchSize: -1 }, "batchSize is -1"],
         [{ linger: "-1 second" }, "linger"],

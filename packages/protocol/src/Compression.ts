@@ -12,7 +12,7 @@
 import * as zlib from "node:zlib"
 import { ByteError } from "./ByteReader.ts"
 import * as Lz4 from "./Lz4.ts"
-import { asyncBytes, asyncRestoredBytes, blocksPerTurn, type MaybePromise } from "./MaybePromise.ts"
+import { asyncRestoredBytes, blocksPerTurn, type MaybePromise } from "./MaybePromise.ts"
 import * as Snappy from "./Snappy.ts"
 import * as Zstd from "./Zstd.ts"
 
@@ -45,7 +45,21 @@ export interface Codec {
 export interface CodecOptions {
   /** The magic byte of the record format: lz4 frames of magic 0 carry a header checksum that others call wrong. */
   readonly magic: number
+  /**
+   * How hard to compress (KIP-390): gzip 1 to 9, zstd -131072 to 22. Defaults to the codec's own, 6 and 3. Others have none,
+   * and take no notice.
+   */
+  readonly level?: number | undefined
 }
+
+/**
+ * The levels that a codec has, from the fastest to the smallest; undefined where it has none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const levelsOf = (type: CompressionType): readonly [min: number, max: number] | undefined =>
+  type === "gzip" ? [1, 9] : type === "zstd" ? [-131_072, 22] : undefined
 
 /**
  * Every codec, in the order of their ids on the wire.
@@ -94,8 +108,8 @@ type Callback = (error: Error | null, result: Buffer) => void
 
 /** The functions of node:zlib for one format, at once and on the thread pool. */
 interface Zlib {
-  readonly compressSync: (bytes: Uint8Array) => Buffer
-  readonly compress: (bytes: Uint8Array, callback: Callback) => void
+  readonly compressSync: (bytes: Uint8Array, options: CompressOptions) => Buffer
+  readonly compress: (bytes: Uint8Array, options: CompressOptions, callback: Callback) => void
   readonly decompressSync: (bytes: Uint8Array, options: ZlibOptions) => Buffer
   readonly decompress: (bytes: Uint8Array, options: ZlibOptions, callback: Callback) => void
 }
@@ -105,10 +119,19 @@ interface ZlibOptions {
   readonly chunkSize: number
 }
 
-const zlibCompress = (functions: Zlib, bytes: Uint8Array): MaybePromise<Uint8Array> => {
-  if (bytes.length < asyncBytes) return functions.compressSync(bytes)
+/** A level, as gzip and as zstd take it. */
+interface CompressOptions {
+  readonly level?: number
+  readonly params?: { readonly [parameter: number]: number }
+}
+
+/** zlib is slower than the other codecs: from here on the hop to the thread pool is worth its 50 µs. */
+const zlibAsyncBytes = 8 * 1024
+
+const zlibCompress = (functions: Zlib, bytes: Uint8Array, options: CompressOptions): MaybePromise<Uint8Array> => {
+  if (bytes.length < zlibAsyncBytes) return functions.compressSync(bytes, options)
   return new Promise((resolve, reject) => {
-    functions.compress(bytes, (error, result) => (error === null ? resolve(result) : reject(error)))
+    functions.compress(bytes, options, (error, result) => (error === null ? resolve(result) : reject(error)))
   })
 }
 
@@ -180,12 +203,16 @@ const zstdDecompress = (bytes: Uint8Array, limit: number): MaybePromise<Uint8Arr
   return all()
 }
 
+const zstdLevel = (level: number): CompressOptions => ({
+  params: { [zlib.constants.ZSTD_c_compressionLevel]: level }
+})
+
 const codecs = new Map<CompressionType, Codec>([
   ["none", { compress: (bytes) => bytes, decompress: (bytes) => bytes }],
   [
     "gzip",
     {
-      compress: (bytes) => zlibCompress(gzipFunctions, bytes),
+      compress: (bytes, { level }) => zlibCompress(gzipFunctions, bytes, level === undefined ? {} : { level }),
       decompress: (bytes, limit) => zlibDecompress(gzipFunctions, bytes, limit, gzipClaim(bytes))
     }
   ],
@@ -197,7 +224,13 @@ const codecs = new Map<CompressionType, Codec>([
       decompress: (bytes, limit, { magic }) => Lz4.decompress(bytes, limit, { anyChecksum: magic === 0 })
     }
   ],
-  ["zstd", { compress: (bytes) => zlibCompress(zstdFunctions, bytes), decompress: zstdDecompress }]
+  [
+    "zstd",
+    {
+      compress: (bytes, { level }) => zlibCompress(zstdFunctions, bytes, level === undefined ? {} : zstdLevel(level)),
+      decompress: zstdDecompress
+    }
+  ]
 ])
 
 /**

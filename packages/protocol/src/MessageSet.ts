@@ -287,6 +287,8 @@ export interface MessageSetOptions {
   readonly magic: 0 | 1
   /** Defaults to none. zstd does not exist in these formats. */
   readonly compression?: Compression.CompressionType | undefined
+  /** How hard to compress; see `Compression.CodecOptions`. Defaults to the codec's own. */
+  readonly compressionLevel?: number | undefined
   /** The one time of all records, as a broker sets it; by default each record keeps its own. */
   readonly appendTime?: number | undefined
 }
@@ -321,7 +323,7 @@ export const encode = (
     }
     const base = magic === 0 ? 0n : records[0].offset
     const inner = writeEntries(records, magic, 0, base, undefined)
-    const compressed = Compression.compress(compression, inner, { magic })
+    const compressed = Compression.compress(compression, inner, { magic, level: options.compressionLevel })
     let timestamp = -1
     for (const record of records) if (record.timestamp > timestamp) timestamp = record.timestamp
     const wrap = (value: Uint8Array): Uint8Array => {

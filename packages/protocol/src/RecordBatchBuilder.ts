@@ -29,6 +29,8 @@ import { WireError, type WireErrorReason } from "./WireError.ts"
 export interface BuildOptions {
   /** Defaults to none. */
   readonly compression?: Compression.CompressionType | undefined
+  /** How hard to compress; see `Compression.CodecOptions`. Defaults to the codec's own. */
+  readonly compressionLevel?: number | undefined
   /** Offset of the first record. Defaults to 0: the broker sets it. */
   readonly baseOffset?: bigint | undefined
   /** Defaults to -1: the broker sets it. */
@@ -227,7 +229,10 @@ export class RecordBatchBuilder {
       throw error instanceof ByteError ? error.within("records").toWireError("RecordBatch", magic) : error
     }
     try {
-      const compressed = Compression.compress(compression, this.slab.subarray(headerBytes, this.position), { magic })
+      const compressed = Compression.compress(compression, this.slab.subarray(headerBytes, this.position), {
+        magic,
+        level: options.compressionLevel
+      })
       return compressed instanceof Promise ? compressed.then(complete, fail) : complete(compressed)
     } catch (error) {
       return fail(error)

@@ -36,6 +36,25 @@ const damage = async (body: () => unknown): Promise<ByteError> => {
 const same = (found: Uint8Array, expected: Uint8Array): boolean => Buffer.from(found).equals(expected)
 
 describe("every codec", () => {
+  for (const [type, fast, small] of [
+    ["gzip", 1, 9],
+    ["zstd", -50, 19]
+  ] as const) {
+    it(`${type} compresses harder at a higher level, at once and on the thread pool`, async () => {
+      const words = new Random(seed)
+      for (const size of [4000, 100_000]) {
+        const text = Buffer.from(Array.from({ length: size }, () => "etaoin shrdlu"[words.integer(0, 12)]).join(""))
+        const [fastest, smallest] = await Promise.all(
+          [fast, small].map((level) => Compression.compress(type, text, { magic: 2, level }))
+        )
+        assert.isAbove(fastest.length, smallest.length)
+        for (const each of [fastest, smallest]) {
+          assert.isTrue(same(await Compression.decompress(type, each, size, options), text))
+        }
+      }
+    })
+  }
+
   it("zstd in very many frames, even empty ones, lets timers run in between", async () => {
     for (const [content, count] of [
       [new Uint8Array(0), 100_000],

@@ -179,17 +179,18 @@ export class Batch {
    * The records in a format of the broker's time; kept for the next attempt. Throws `WireError` for what that format
    * cannot carry.
    */
-  encode(magic: 0 | 1 | 2, compression: CompressionType): MaybePromise<Uint8Array> {
+  encode(magic: 0 | 1 | 2, compression: CompressionType, compressionLevel?: number): MaybePromise<Uint8Array> {
     if (this.payload?.magic === magic) return this.payload.bytes
     const bytes =
       magic === 2
         ? this.builder.build({
             compression,
+            compressionLevel,
             producerId: this.producerId,
             producerEpoch: this.producerEpoch,
             baseSequence: this.baseSequence
           })
-        : MessageSet.encode(this.records(), { magic, compression })
+        : MessageSet.encode(this.records(), { magic, compression, compressionLevel })
     this.payload = { magic, bytes }
     return bytes
   }

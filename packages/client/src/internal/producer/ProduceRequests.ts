@@ -26,6 +26,7 @@ import type { Batch } from "./Batch.ts"
 export interface Options {
   readonly acks: -1 | 0 | 1
   readonly compression: CompressionType
+  readonly compressionLevel: number | undefined
 }
 
 /** A batch, and how many bytes it is in a request. @internal */
@@ -76,7 +77,7 @@ export const prepare = Effect.fnUntraced(function* (
     return false
   })
   // All begin before any is waited for: the thread pool works on several at a time.
-  const started = taken.map((batch) => encode(batch, magic, options.compression))
+  const started = taken.map((batch) => encode(batch, magic, options))
   const topics = new Map<string, Array<{ readonly index: number; readonly records: Uint8Array }>>()
   const sent: Array<Encoded> = []
   for (let index = 0; index < taken.length; index++) {
@@ -105,13 +106,17 @@ const refusal = (batch: Batch, detail: string): Refused => {
 }
 
 /** Errors come as values: a promise must not fail before it is waited for. */
-const encode = (batch: Batch, magic: 0 | 1 | 2, compression: CompressionType): MaybePromise<Uint8Array | WireError> => {
+const encode = (
+  batch: Batch,
+  magic: 0 | 1 | 2,
+  { compression, compressionLevel }: Options
+): MaybePromise<Uint8Array | WireError> => {
   const wireError = (error: unknown): WireError => {
     if (error instanceof WireError) return error
     throw error
   }
   try {
-    const bytes = batch.encode(magic, compression)
+    const bytes = batch.encode(magic, compression, compressionLevel)
     return bytes instanceof Promise ? bytes.catch(wireError) : bytes
   } catch (error) {
     return wireError(error)

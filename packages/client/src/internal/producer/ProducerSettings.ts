@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { types } from "@kafka-effect/protocol/Compression"
+import { type CompressionType, levelsOf, types } from "@kafka-effect/protocol/Compression"
 import * as Effect from "effect/Effect"
 import { KafkaError } from "../../KafkaError.ts"
 import type * as Partitioner from "../../Partitioner.ts"
@@ -44,6 +44,13 @@ const oneOf = <A extends string>(option: string, names: ReadonlyArray<A>, value:
     ? value
     : Settings.invalid(option, `is ${JSON.stringify(value)}; give one of ${names.join(", ")}`)
 
+const levelOf = (compression: CompressionType, level: number | undefined): number | undefined => {
+  if (level === undefined) return undefined
+  const levels = levelsOf(compression)
+  if (levels === undefined) return Settings.invalid("compressionLevel", `is ${level}, but ${compression} has no levels`)
+  return Settings.integer("compressionLevel", level, level, { min: levels[0], max: levels[1] })
+}
+
 const parseUnsafe = (options: Options, requestTimeout: number): ProducerSettings => {
   const linger = Settings.duration("linger", options.linger, "5 millis")
   const deliveryTimeout = Settings.duration("deliveryTimeout", options.deliveryTimeout, "2 minutes")
@@ -52,12 +59,14 @@ const parseUnsafe = (options: Options, requestTimeout: number): ProducerSettings
     Settings.invalid("deliveryTimeout", detail)
   }
   const { partitioner = "default" } = options
+  const compression = oneOf("compression", types, options.compression ?? "none")
   return {
     acks: acksOf(options.acks),
     idempotence: idempotenceOf(options),
     partitioner:
       typeof partitioner === "function" ? partitioner : oneOf("partitioner", Partitioning.names, partitioner),
-    compression: oneOf("compression", types, options.compression ?? "none"),
+    compression,
+    compressionLevel: levelOf(compression, options.compressionLevel),
     batchSize: Settings.integer("batchSize", options.batchSize, 16_384, { min: 0, max: maxInt32 }),
     linger,
     bufferMemory: Settings.integer("bufferMemory", options.bufferMemory, 32 * 1024 * 1024, {
