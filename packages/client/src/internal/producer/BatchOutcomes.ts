@@ -50,6 +50,8 @@ export interface BatchOutcomes {
   readonly refuse: (batch: Batch, error: ProducerError) => void
   /** The time of a batch is over, wherever it is; `trouble` is what kept all from being sent. */
   readonly expire: (batch: Batch, trouble: string | undefined) => void
+  /** Whether a batch that was taken is still to be sent; if its time was over meanwhile, it leaves its place. */
+  readonly isWanted: (batch: Batch) => boolean
   /** A mistake of this program must not leave callers waiting. */
   readonly died: (batches: Iterable<Batch>, cause: Cause.Cause<never>) => Effect.Effect<void>
   /** A request, or a connection, failed as a whole. */
@@ -110,6 +112,14 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
       batch,
       new ProducerError({ reason: new DeliveryTimeout({ topic, partition, deliveryTimeout, maybeWritten, detail }) })
     )
+  }
+
+  const isWanted: BatchOutcomes["isWanted"] = (batch) => {
+    if (batch.exit === undefined) return true
+    const queue = accumulator.queueOf(batch)
+    queue.abandon(batch)
+    accumulator.settle(queue)
+    return false
   }
 
   const died: BatchOutcomes["died"] = (batches, cause) =>
@@ -192,7 +202,8 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     const written = answer.errorCode === codes.NONE ? { baseOffset, appendTime: Number(logAppendTimeMs) } : unsaid
     queue.acknowledged(batch, written.baseOffset < 0 ? written.baseOffset : written.baseOffset + BigInt(count - 1))
     accumulator.settle(queue)
-    metrics.acknowledged(batch)
+    // One whose time was over has failed already.
+    if (batch.exit === undefined) metrics.acknowledged(batch)
     accumulator.complete(batch, Exit.succeed(written))
     accumulator.reuse(batch)
   }
@@ -287,5 +298,5 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     return Effect.andThen(decide(batch, answer, error(errorCode, answer.errorMessage)), follow(batch, answer, response))
   }
 
-  return { finish, refuse, expire, died, failed, answered }
+  return { finish, refuse, expire, isWanted, died, failed, answered }
 }

@@ -77,7 +77,8 @@ export const start = Effect.fnUntraced(function* (
     batches: ReadonlyArray<Batch>
   ) {
     const connection = yield* lane.connection
-    const prepared = yield* ProduceRequests.prepare(cluster, connection, batches, options)
+    const wanted = batches.filter(outcomes.isWanted)
+    const prepared = yield* ProduceRequests.prepare(cluster, connection, wanted, options)
     for (const { batch, reason } of prepared.refused) outcomes.finish(batch, new ProducerError({ reason }))
     if (prepared.sent.length === 0) return
     const started = now()
