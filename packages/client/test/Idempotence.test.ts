@@ -360,6 +360,24 @@ describe("Idempotence", () => {
     )
   }
 
+  it.live("C46 a batch whose time is over in flight may have been written; what follows begins a new epoch", () =>
+    Effect.gen(function* () {
+      const { log, make } = yield* scripted()
+      const producer = yield* make({ ...oneByOne, deliveryTimeout: "1100 millis" })
+      yield* sendAll(producer, ["start"])
+      log.delay = ([{ values }]) => (values[0] === "slow" ? 3000 : 0)
+      const [outcome] = yield* sendAll(producer, ["slow"])
+      assert.strictEqual(reasonOf(outcome), "DeliveryTimeout")
+      const error = Option.getOrThrow(Exit.findErrorOption(outcome))
+      assert.include(error.message, "it may have been written")
+      const outcomes = yield* sendAll(producer, numbers(0, 3))
+      assert.deepStrictEqual(offsetsOf(outcomes), [2, 3, 4])
+      assert.deepStrictEqual(log.values(0), ["start", "slow", ...numbers(0, 3)])
+      const { epoch, sequence } = log.arrived.find(({ values }) => values[0] === "0")!
+      assert.deepStrictEqual([epoch, sequence], [1, 0])
+    })
+  )
+
   it.live("C47 interrupting a caller takes its record back while it is in no request, and disturbs no other", () =>
     Effect.gen(function* () {
       const { log, make } = yield* scripted()
