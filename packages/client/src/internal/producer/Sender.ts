@@ -23,25 +23,16 @@ import { monotonicMillis } from "../Backoff.ts"
 import type { Accumulator } from "./Accumulator.ts"
 import type { Batch } from "./Batch.ts"
 import * as BatchOutcomes from "./BatchOutcomes.ts"
-import * as BrokerLane from "./BrokerLane.ts"
-import type { PartitionQueue } from "./PartitionQueue.ts"
+import type * as BrokerLane from "./BrokerLane.ts"
 import * as ProduceRequests from "./ProduceRequests.ts"
 import * as ProducerIdentity from "./ProducerIdentity.ts"
 import type { ProducerMetrics } from "./ProducerMetrics.ts"
+import * as ReadyPartitions from "./ReadyPartitions.ts"
 
 /** @internal */
-export interface Options extends ProduceRequests.Options, ProducerIdentity.Options {
-  readonly linger: number
-  readonly batchSize: number
-  readonly maxRequestSize: number
+export interface Options extends ProduceRequests.Options, ProducerIdentity.Options, ReadyPartitions.Options {
   readonly deliveryTimeout: number
 }
-
-/** Of one partition: brokers remember as many of a producer's batches (KIP-98). */
-const maxInFlightPerPartition = 5
-
-/** What a request says of a partition besides its records and its topic's name, rounded up. */
-const partitionOverhead = 64
 
 /**
  * Starts the fibers that send, for as long as the scope. `latch` is opened by whoever has something new.
@@ -68,7 +59,7 @@ export const start = Effect.fnUntraced(function* (
     metrics
   })
   const identity = ProducerIdentity.make(cluster, options)
-  const lanes = BrokerLane.make(cluster)
+  const partitions = ReadyPartitions.make(cluster, accumulator, identity, options)
   const run = (effect: Effect.Effect<void>): Effect.Effect<void> => Effect.asVoid(FiberSet.run(fibers, effect))
 
   const request = Effect.fnUntraced(function* (
@@ -144,15 +135,6 @@ export const start = Effect.fnUntraced(function* (
     )
   })
 
-  /** When the oldest batch of a partition may go. */
-  const readyAt = (queue: PartitionQueue): number => {
-    const [batch] = queue.waiting
-    const isFull = queue.waiting.length > 1 || batch.builder.sizeInBytes >= options.batchSize
-    const lingers =
-      !isFull && !batch.isTaken && !accumulator.memory.isExhausted && batch.createdAt > accumulator.flushBefore
-    return Math.max(batch.notBefore, lingers ? batch.createdAt + options.linger : 0)
-  }
-
   /** Ends what has waited too long; gives the time of the next such batch. */
   const expire = (time: number): number => {
     for (const batch of accumulator.incomplete) {
@@ -162,66 +144,16 @@ export const start = Effect.fnUntraced(function* (
     return Number.POSITIVE_INFINITY
   }
 
-  /** The partitions with something to send, by the lane of their leader; when to look again; topics without leader. */
-  const survey = (time: number) => {
-    let nextLook = Number.POSITIVE_INFINITY
-    const ready = new Map<BrokerLane.BrokerLane, Array<PartitionQueue>>()
-    const leaderless = new Set<string>()
-    for (const queue of accumulator.pending) {
-      const exhausted = queue.renew()
-      if (exhausted !== undefined) identity.exhausted(exhausted)
-      if (identity.isOn() && queue.identity === undefined && identity.current() === undefined) {
-        if (!isAsking) nextLook = time
-        continue
-      }
-      const at = readyAt(queue)
-      if (at > time) {
-        nextLook = Math.min(nextLook, at)
-        continue
-      }
-      const leader = cluster.leaderFor(queue.topic, queue.partition)
-      if (leader === undefined || leader.nodeId < 0) {
-        leaderless.add(queue.topic)
-        nextLook = Math.min(nextLook, time + cluster.settings.retryBackoff)
-        continue
-      }
-      const lane = lanes.get(leader.nodeId)
-      // A broker that cannot take more now is looked at again when one of its requests goes on.
-      if (!lane.canBegin() || !queue.canSend(leader.nodeId, maxInFlightPerPartition)) continue
-      const queues = ready.get(lane)
-      if (queues === undefined) ready.set(lane, [queue])
-      else queues.push(queue)
-    }
-    return { nextLook, ready, leaderless }
-  }
-
-  /** The batches of one request. */
-  const collect = (queues: ReadonlyArray<PartitionQueue>, nodeId: number): ReadonlyArray<Batch> => {
-    const batches: Array<Batch> = []
-    let size = 0
-    for (const queue of queues) {
-      const batch = accumulator.withoutCancelled(queue)
-      if (batch === undefined) continue
-      const bytes = batch.builder.sizeInBytes + partitionOverhead + queue.topic.length
-      if (batches.length > 0 && size + bytes > options.maxRequestSize) break
-      const current = identity.isOn() ? (queue.identity ?? identity.current()) : undefined
-      batches.push(queue.take(nodeId, current))
-      accumulator.settle(queue)
-      size += bytes
-    }
-    return batches
-  }
-
   /** Sends what is ready; gives the time of the next look, in milliseconds of the clock. */
   const round = Effect.fnUntraced(function* () {
     const time = now()
     const expiry = expire(time)
     if (accumulator.pending.size === 0) return expiry
     if (identity.isOn() && identity.current() === undefined && !isAsking) yield* ask
-    const { leaderless, nextLook, ready } = survey(time)
+    const { leaderless, nextLook, ready } = partitions.survey(time, isAsking)
     for (const topic of leaderless) yield* cluster.invalidate(topic)
     for (const [lane, queues] of ready) {
-      const batches = collect(queues, lane.nodeId)
+      const batches = partitions.collect(queues, lane.nodeId)
       if (batches.length > 0) yield* send(lane, batches)
     }
     return Math.min(expiry, nextLook)
