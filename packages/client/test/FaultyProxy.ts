@@ -24,7 +24,7 @@ export interface FaultyProxy {
   readonly heal: () => void
 }
 
-const largestPiece = 8192
+const largestPiece = 4096
 
 /** Passes on what one side says, piece by piece and in order. */
 const pass = (
