@@ -30,16 +30,37 @@ const describeBytes = (bytes: number): string => {
 }
 
 /**
- * The line that is shown: records, bytes, and both per second.
+ * How much was done in a time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Done {
+  readonly records: number
+  readonly bytes: number
+  readonly milliseconds: number
+}
+
+const rate = ({ bytes, milliseconds, records }: Done): string => {
+  const perSecond = 1000 / Math.max(milliseconds, 1)
+  return `${count.format(Math.round(records * perSecond))} records/s, ${describeBytes(bytes * perSecond)}/s`
+}
+
+/**
+ * The line that is shown: records and bytes so far, and both per second, over the whole time or, while the run lasts, of
+ * late.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const line = (verb: string, records: number, bytes: number, milliseconds: number): string => {
-  const perSecond = 1000 / Math.max(milliseconds, 1)
-  const totals = `${count.format(records)} records ${verb}, ${describeBytes(bytes)}`
-  return `${totals} in ${decimals.format(milliseconds / 1000)} s: ${count.format(Math.round(records * perSecond))} records/s, ${describeBytes(bytes * perSecond)}/s`
+export const line = (verb: string, all: Done, late?: Done): string => {
+  const totals = `${count.format(all.records)} records ${verb}, ${describeBytes(all.bytes)}`
+  const seconds = decimals.format(all.milliseconds / 1000)
+  return `${totals} in ${seconds} s: ${late === undefined ? rate(all) : `now ${rate(late)}`}`
 }
+
+/** Two looks a second: the rate is that of the last two seconds. */
+const looksBack = 4
 
 const eraseLine = "\r\u001b[K"
 
@@ -59,7 +80,7 @@ export interface Options {
 }
 
 /**
- * Shows progress twice a second from the first second on, and a last time when the scope ends well; nothing where
+ * Shows progress, with the rate of the last two seconds, twice a second from the first second on, and a last time when the scope ends well; nothing where
  * standard error is no terminal.
  *
  * @category constructors
@@ -78,19 +99,30 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   if (!stderr.isTTY || (options.printsRecords && stdout.isTTY)) return progress
   const started = yield* Clock.currentTimeMillis
   let isShown = false
-  const show = (verb: string) =>
+  /** The last few looks: the rate of late is that since the oldest of them. */
+  const looks: Array<Done> = [{ records: 0, bytes: 0, milliseconds: 0 }]
+  const show = (verb: string, isLive: boolean) =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       isShown = true
-      stderr.write(`${eraseLine}${line(verb, records, bytes, now - started)}`)
+      const all = { records, bytes, milliseconds: now - started }
+      const [oldest] = looks
+      const late = {
+        records: records - oldest.records,
+        bytes: bytes - oldest.bytes,
+        milliseconds: all.milliseconds - oldest.milliseconds
+      }
+      looks.push(all)
+      if (looks.length > looksBack) looks.shift()
+      stderr.write(`${eraseLine}${line(verb, all, isLive ? late : undefined)}`)
     })
   yield* Effect.addFinalizer((exit) =>
     Effect.suspend(() => {
       if (!isShown) return Effect.void
-      const last = Exit.isSuccess(exit) ? show(options.finalVerb) : Effect.void
+      const last = Exit.isSuccess(exit) ? show(options.finalVerb, false) : Effect.void
       return Effect.map(last, () => void stderr.write("\n"))
     })
   )
-  yield* show(options.verb).pipe(
+  yield* show(options.verb, true).pipe(
     Effect.delay("500 millis"),
     Effect.forever,
     Effect.delay("500 millis"),
