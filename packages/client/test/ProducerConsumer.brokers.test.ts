@@ -90,7 +90,7 @@ describeBrokers("Producer and Consumer", () => {
     )
   }
 
-  live("keys, tombstones, headers with null and duplicates, timestamps: as they were sent", () =>
+  live("C53 keys, tombstones, headers with null and duplicates, timestamps: as they were sent", () =>
     Effect.gen(function* () {
       const topic = plain(yield* createTopic(2))
       const producer = yield* Producer.make()
@@ -200,7 +200,7 @@ describeBrokers("Producer and Consumer", () => {
     })
   )
 
-  live("leaving the scope sends what is still in the buffer", () =>
+  live("C56 leaving the scope sends what is still in the buffer", () =>
     Effect.gen(function* () {
       const topic = plain(yield* createTopic(1))
       yield* Effect.scoped(
@@ -216,7 +216,7 @@ describeBrokers("Producer and Consumer", () => {
     })
   )
 
-  live("flush does not wait for the linger", () =>
+  live("C55 flush does not wait for the linger", () =>
     Effect.gen(function* () {
       const topic = plain(yield* createTopic(1))
       const producer = yield* Producer.make({ linger: "20 seconds" })

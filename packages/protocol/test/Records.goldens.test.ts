@@ -105,7 +105,7 @@ describe("what Java writes is read", () => {
   })
 })
 
-describe("what we write is what Java writes", () => {
+describe("C58 what we write is what Java writes", () => {
   it("record batches", () => {
     assert.strictEqual(hex(build(contents(2))), goldens["v2 none"])
     assert.strictEqual(hex(build(contents(2), { appendTime })), goldens["v2 none, append time"])
