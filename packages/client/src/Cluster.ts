@@ -116,6 +116,8 @@ export interface Cluster {
   readonly invalidateCoordinator: (type: CoordinatorType, key: string) => Effect.Effect<void>
   /** The live connection to a node for a purpose, opened if there is none. Ask for it for each request. */
   readonly connection: (nodeId: number, purpose: string) => Effect.Effect<Connection.Connection, KafkaError>
+  /** Lets go of the connections of a purpose. */
+  readonly release: (purpose: string) => Effect.Effect<void>
   /** Sends a request to a node, to the least busy one, or to the controller. */
   readonly request: <Request, Response>(
     node: number | "any" | "controller",
@@ -149,6 +151,7 @@ export const make = Effect.fnUntraced(function* (
 const makeIn = Effect.fnUntraced(function* (settings: Settings): Effect.fn.Return<Cluster, KafkaError, Scope.Scope> {
   const store = yield* MetadataStore.make
   const events = yield* PubSub.sliding<ConnectionEvent>(256)
+  yield* Effect.addFinalizer(() => PubSub.shutdown(events))
   const heard = yield* PubSub.subscribe(events)
   const pool = yield* ConnectionPool.make(settings, (event) => PubSub.publishUnsafe(events, event))
   const contact = yield* Contact.make(settings, pool, store.current)
@@ -241,7 +244,7 @@ const requests = (
   refresher: MetadataRefresher.MetadataRefresher,
   pool: ConnectionPool.ConnectionPool,
   contact: Contact.Contact
-): Pick<Cluster, "connection" | "request"> => {
+): Pick<Cluster, "connection" | "release" | "request"> => {
   const nodeOf = (nodeId: number): Effect.Effect<ClusterMetadata.Broker, KafkaError> =>
     Effect.suspend(() => {
       const known = store.current().brokers.get(nodeId)
@@ -270,7 +273,7 @@ const requests = (
     // Brokers of 0.9 and older name no controller.
     return typeof node === "number" ? to(node) : Effect.flatMap(controller, (id) => (id < 0 ? any : to(id)))
   }
-  return { connection, request }
+  return { connection, release: pool.release, request }
 }
 
 /** A connection failed, or ended for no reason of ours. */

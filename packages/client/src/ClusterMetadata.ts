@@ -235,3 +235,48 @@ export const withLeader = (
   partitions[partition] = { ...before, leader: leader.nodeId, leaderEpoch: leader.leaderEpoch, errorCode: 0 }
   return { ...self, topics: new Map(self.topics).set(topic, { ...known, partitions }) }
 }
+
+const sameNumbers = (one: ReadonlyArray<number>, other: ReadonlyArray<number>): boolean =>
+  one.length === other.length && one.every((number, index) => number === other[index])
+
+const samePartition = (one: Partition, other: Partition): boolean =>
+  one === other ||
+  (one.leader === other.leader &&
+    one.leaderEpoch === other.leaderEpoch &&
+    one.errorCode === other.errorCode &&
+    sameNumbers(one.replicas, other.replicas) &&
+    sameNumbers(one.isr, other.isr) &&
+    sameNumbers(one.offlineReplicas, other.offlineReplicas))
+
+const sameTopic = (one: Topic, other: Topic): boolean =>
+  one === other ||
+  (one.id === other.id &&
+    one.isInternal === other.isInternal &&
+    one.errorCode === other.errorCode &&
+    one.unknownAnswers === other.unknownAnswers &&
+    one.partitions.length === other.partitions.length &&
+    one.partitions.every((partition, index) => samePartition(partition, other.partitions[index])))
+
+const sameBroker = (one: Broker, other: Broker): boolean =>
+  one.host === other.host && one.port === other.port && one.rack === other.rack
+
+const sameEntries = <A>(
+  one: ReadonlyMap<unknown, A>,
+  other: ReadonlyMap<unknown, A>,
+  same: (one: A, other: A) => boolean
+): boolean => {
+  if (one.size !== other.size) return false
+  for (const [key, value] of one) {
+    const found = other.get(key)
+    if (found === undefined || !same(value, found)) return false
+  }
+  return true
+}
+
+/** Whether nothing has changed. Written out: comparing thousands of topics by structure would hold the event loop. @internal */
+export const isSame = (one: ClusterMetadata, other: ClusterMetadata): boolean =>
+  one === other ||
+  (one.clusterId === other.clusterId &&
+    one.controllerId === other.controllerId &&
+    sameEntries(one.brokers, other.brokers, sameBroker) &&
+    sameEntries(one.topics, other.topics, sameTopic))

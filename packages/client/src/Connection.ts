@@ -201,7 +201,7 @@ const connection = (
     const version = chosen.success
     const timeout =
       options.timeout === undefined
-        ? settings.requestTimeout + brokerWait(message)
+        ? settings.requestTimeout + brokerWait(api, message)
         : Duration.toMillis(Duration.fromInputUnsafe(options.timeout))
     return channel.exchange({
       api: api.name,
@@ -288,17 +288,41 @@ const neededVersion = <Request>(
   return undefined
 }
 
+/** The fields by which requests say how long the broker may wait; all are int32. */
+interface Waits {
+  readonly maxWaitMs?: number
+  readonly timeoutMs?: number
+  readonly rebalanceTimeoutMs?: number
+  readonly sessionTimeoutMs?: number
+}
+
+const joinGroup = 11
+
 /** How long a request allows the broker to wait before it answers, in milliseconds. */
-const brokerWait = (message: unknown): number => {
-  // Requests that wait on the broker say so in a field of one of these names; all are int32.
-  const fields = message as {
-    readonly maxWaitMs?: number
-    readonly timeoutMs?: number
-    readonly rebalanceTimeoutMs?: number
-    readonly sessionTimeoutMs?: number
-  }
-  const wait = fields.maxWaitMs ?? fields.timeoutMs ?? fields.rebalanceTimeoutMs ?? fields.sessionTimeoutMs ?? 0
+const brokerWait = (api: AnyApi, message: unknown): number => {
+  const given = message as Waits
+  const byDefault = defaultWaits(api)
+  // Of the requests that name this timeout, only the one that joins a group waits for it; in v0 it is the session's.
+  const joining =
+    api.key === joinGroup
+      ? Math.max(given.rebalanceTimeoutMs ?? -1, given.sessionTimeoutMs ?? byDefault.sessionTimeoutMs ?? 0)
+      : 0
+  const wait = given.maxWaitMs ?? given.timeoutMs ?? byDefault.maxWaitMs ?? byDefault.timeoutMs ?? joining
   return Math.max(0, wait)
+}
+
+const waits = new WeakMap<AnyApi, Waits>()
+
+/** What an API's request says where its fields are left to their defaults. */
+const defaultWaits = (api: AnyApi): Waits => {
+  let known = waits.get(api)
+  if (known === undefined) {
+    // The map of APIs has many types; a request without fields has the defaults of all.
+    const { highestStableVersion: version, request } = api as Api<unknown, unknown>
+    known = WireCodec.decode(request, version, WireCodec.encode(request, version, {})) as Waits
+    waits.set(api, known)
+  }
+  return known
 }
 
 const throttleTime = (response: unknown): number => {

@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Cluster } from "./Cluster.ts"
-import { ConsumerError, InvalidOption, InvalidPartition, TopicUnavailable } from "./ConsumerError.ts"
+import { ConsumerError, InvalidOption, InvalidPartition, OffsetOutOfRange, TopicUnavailable } from "./ConsumerError.ts"
 import { retryUntil } from "./internal/Backoff.ts"
 import { damaged, FetchedPartition } from "./internal/consumer/FetchedPartition.ts"
 import * as Fetcher from "./internal/consumer/Fetcher.ts"
@@ -127,20 +127,27 @@ export const assign = <T extends AnyTopic>(
     })
   )
 
+/** How long a topic may be unknown, in milliseconds. */
+const unknownTopicPatience = 2000
+
 const checkPartitions = Effect.fnUntraced(function* <T extends AnyTopic>(
   cluster: Cluster,
   { partitions }: AssignOptions<T>
 ): Effect.fn.Return<void, ConsumerError> {
-  const { requestTimeout: timeout, retryBackoff, retryBackoffMax } = cluster.settings
+  const { requestTimeout, retryBackoff, retryBackoffMax } = cluster.settings
   for (const name of new Set(partitions.map(([{ name }]) => name))) {
     const unavailable = (cause: KafkaError) =>
       new ConsumerError({ reason: new TopicUnavailable({ topic: name, cause }) })
-    // A topic that is not there is not waited for: most often its name is wrong.
-    const found = yield* cluster.topic(name).pipe(
+    const isUnknown = ({ reason }: KafkaError) =>
+      reason._tag === "BrokerError" && reason.name === "UNKNOWN_TOPIC_OR_PARTITION"
+    // A new topic takes its time to be known by all brokers; most often, though, the name is wrong.
+    const timeout = Math.min(requestTimeout, unknownTopicPatience)
+    const once = retryUntil(cluster.topic(name), { retryBackoff, retryBackoffMax, timeout, while: isUnknown })
+    const found = yield* once.pipe(
       Effect.catch((error) =>
-        error.reason._tag === "BrokerError" && error.reason.name === "UNKNOWN_TOPIC_OR_PARTITION"
+        isUnknown(error)
           ? Effect.fail(error)
-          : retryUntil(cluster.topic(name), { retryBackoff, retryBackoffMax, timeout })
+          : retryUntil(cluster.topic(name), { retryBackoff, retryBackoffMax, timeout: requestTimeout })
       ),
       Effect.mapError(unavailable)
     )
@@ -156,7 +163,7 @@ const checkPartitions = Effect.fnUntraced(function* <T extends AnyTopic>(
 const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
   cluster: Cluster,
   { partitions, until }: AssignOptions<T>,
-  { isolation, maxPartitionFetchBytes }: Parsed
+  { fallback, isolation, maxPartitionFetchBytes }: Parsed
 ): Effect.fn.Return<ReadonlyArray<FetchedPartition>, ConsumerError> {
   const places = partitions.map(([{ name: topic }, partition]) => ({ topic, partition }))
   const look = (timestampOf: (position: Position) => bigint) => {
@@ -166,7 +173,8 @@ const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
   const isTime = (position: Position) => typeof position === "object" && "timestamp" in position
   const needsEnds =
     until === "end" || partitions.some(([, , position]) => position !== "earliest" && typeof position !== "bigint")
-  const needsStarts = partitions.some(([, , position]) => position === "earliest" || typeof position === "object")
+  const needsStarts =
+    until === "end" || partitions.some(([, , position]) => position === "earliest" || typeof position === "object")
   const needsTimes = partitions.some(([, , position]) => isTime(position))
   const ends = needsEnds ? yield* look(() => Offsets.latest) : []
   const starts = needsStarts ? yield* look(() => Offsets.earliest) : []
@@ -186,15 +194,23 @@ const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
     const wanted = ends[index] - BigInt(Math.trunc(position.beforeEnd))
     return wanted < starts[index] ? starts[index] : wanted
   }
-  return partitions.map(
-    ([, , position], index) =>
-      new FetchedPartition({
-        ...places[index],
-        position: start(position, index),
-        end: until === "end" ? ends[index] : undefined,
-        maxBytes: maxPartitionFetchBytes
-      })
-  )
+  const fetched: Array<FetchedPartition> = []
+  for (let index = 0; index < partitions.length; index++) {
+    let position = start(partitions[index][2], index)
+    // Who reads to the end may never fetch, so no broker would say that there is no such offset.
+    if (until === "end" && (position < starts[index] || position > ends[index])) {
+      const [earliest, latest] = [starts[index], ends[index]]
+      if (fallback === "fail") {
+        const { partition, topic } = places[index]
+        const reason = new OffsetOutOfRange({ topic, partition, offset: position, earliest, latest })
+        return yield* new ConsumerError({ reason })
+      }
+      position = fallback === "earliest" ? earliest : latest
+    }
+    const end = until === "end" ? ends[index] : undefined
+    fetched.push(new FetchedPartition({ ...places[index], position, end, maxBytes: maxPartitionFetchBytes }))
+  }
+  return fetched
 })
 
 const pullFrom = <T extends AnyTopic>(

@@ -63,6 +63,21 @@ export class OffsetOutOfRange extends Schema.TaggedError<OffsetOutOfRange>(
 }
 
 /**
+ * The topic was deleted and created again while it was read: the offsets of the old one mean nothing in the new one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TopicRecreated extends Schema.TaggedError<TopicRecreated>("kafka-effect/ConsumerError/TopicRecreated")(
+  "TopicRecreated",
+  place
+) {
+  override get message(): string {
+    return `${describePlace(this)}: the topic was deleted and created again while it was read. Begin anew, or set fallback`
+  }
+}
+
+/**
  * A broker refused to give records or offsets, for a reason that no retry cures.
  *
  * @category errors
@@ -119,7 +134,15 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("kafka-effe
  * @since 0.1.0
  */
 export class ConsumerError extends Schema.TaggedError<ConsumerError>("kafka-effect/ConsumerError")("ConsumerError", {
-  reason: Schema.Union([TopicUnavailable, InvalidPartition, OffsetOutOfRange, Rejected, InvalidRecords, InvalidOption])
+  reason: Schema.Union([
+    TopicUnavailable,
+    InvalidPartition,
+    OffsetOutOfRange,
+    TopicRecreated,
+    Rejected,
+    InvalidRecords,
+    InvalidOption
+  ])
 }) {
   /** Whether the same call may succeed later. */
   get isRetriable(): boolean {

@@ -32,6 +32,8 @@ export interface Node {
 export interface ConnectionPool {
   /** The live connection to a node for a purpose; opened first if there is none. */
   readonly get: (node: Node, purpose: string) => Effect.Effect<Connection.Connection, KafkaError>
+  /** Lets go of a purpose: its connections end when what they carry has. */
+  readonly release: (purpose: string) => Effect.Effect<void>
   /** Lets go of a node: its connections end when what they carry has. */
   readonly remove: (nodeId: number) => Effect.Effect<void>
   /** Lets go of the nodes that are not among these or have another address now. */
@@ -61,8 +63,10 @@ interface NodeState {
   readonly node: Node
   readonly broker: string
   readonly slots: Map<string, Slot>
-  /** Attempts that have failed in a row. */
+  /** Rounds of attempts that have failed in a row: those that were under way together are one. */
   failures: number
+  /** When the last round failed, in milliseconds of the clock. */
+  failedAt: number
   /** In milliseconds of the clock: no attempt before. */
   retryAt: number
   isRemoved: boolean
@@ -100,7 +104,15 @@ export const make = Effect.fnUntraced(function* (
     let state = states.get(node.nodeId)
     if (state === undefined) {
       const broker = Connection.formatAddress(node.address)
-      state = { node, broker, slots: new Map(), failures: 0, retryAt: 0, isRemoved: false }
+      state = {
+        node,
+        broker,
+        slots: new Map(),
+        failures: 0,
+        failedAt: Number.NEGATIVE_INFINITY,
+        retryAt: 0,
+        isRemoved: false
+      }
       states.set(node.nodeId, state)
     }
     return state
@@ -108,7 +120,7 @@ export const make = Effect.fnUntraced(function* (
 
   const backOff = (state: NodeState, failures: number): Effect.Effect<void> =>
     Effect.map(Backoff.delay(settings.reconnectBackoff, settings.reconnectBackoffMax, failures), (delay) => {
-      state.retryAt = now() + delay
+      state.retryAt = Math.max(state.retryAt, now() + delay)
     })
 
   const openAddress = Effect.fnUntraced(function* (state: NodeState, ip: string) {
@@ -138,7 +150,15 @@ export const make = Effect.fnUntraced(function* (
     if (wait > 0) yield* Effect.sleep(wait)
     const failed = (detail: string) =>
       new KafkaError({ reason: new ConnectFailed({ nodeId, broker: state.broker, detail }) })
-    const ips = yield* Effect.mapError(transport.resolve(address.host), (error) => failed(error.message))
+    const timeout = settings.socketConnectionSetupTimeout
+    const ips = yield* transport.resolve(address.host).pipe(
+      Effect.mapError((error) => failed(error.message)),
+      Effect.timeoutOrElse({
+        duration: timeout,
+        orElse: () =>
+          Effect.fail(failed(`its name was not resolved within ${timeout} ms (socketConnectionSetupTimeout)`))
+      })
+    )
     const errors: Array<KafkaError> = []
     for (const ip of ips) {
       const opened = yield* Effect.result(openAddress(state, ip))
@@ -163,19 +183,28 @@ export const make = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       const at = { nodeId: state.node.nodeId, broker: state.broker, purpose }
       onEvent({ _tag: "Connecting", ...at })
-      const opened = yield* Effect.result(open(state))
+      const started = Math.max(now(), state.retryAt)
+      // A defect would stay in the slot for ever: metadata may name a port that there is not.
+      const unforeseen = (defect: unknown) => {
+        const detail = defect instanceof Error ? defect.message : String(defect)
+        return Effect.fail(new KafkaError({ reason: new ConnectFailed({ ...at, detail }) }))
+      }
+      const opened = yield* Effect.result(Effect.catchDefect(open(state), unforeseen))
       slot.opening = undefined
       if (Result.isFailure(opened)) {
         tooOldToSay.delete(state.broker)
-        state.failures++
-        yield* backOff(state, state.failures)
+        if (started >= state.failedAt) {
+          state.failures++
+          state.failedAt = now()
+          yield* backOff(state, state.failures)
+        }
         onEvent({ _tag: "Failed", ...at, error: opened.failure })
         return yield* opened.failure
       }
       const connection = opened.success
       state.failures = 0
       if (connection.apiVersions.source !== "negotiated") tooOldToSay.set(state.broker, connection.apiVersions)
-      if (state.isRemoved) {
+      if (state.isRemoved || state.slots.get(purpose) !== slot) {
         yield* connection.retire
         return yield* replaced(state)
       }
@@ -202,6 +231,16 @@ export const make = Effect.fnUntraced(function* (
       const opening = Deferred.makeUnsafe<Connection.Connection, KafkaError>()
       slot.opening = opening
       return Effect.andThen(background.into(fill(state, purpose, slot), opening), Deferred.await(opening))
+    })
+
+  const release: ConnectionPool["release"] = (purpose) =>
+    Effect.suspend(() => {
+      const connections = [...states.values()].flatMap(({ slots }) => {
+        const connection = slots.get(purpose)?.connection
+        slots.delete(purpose)
+        return connection ?? []
+      })
+      return Effect.forEach(connections, (connection) => connection.retire, { discard: true })
     })
 
   const remove: ConnectionPool["remove"] = (nodeId) =>
@@ -236,5 +275,5 @@ export const make = Effect.fnUntraced(function* (
     return { isConnected, load, wait: Math.max(0, state.retryAt - now()) }
   }
 
-  return { get, remove, retain, status }
+  return { get, release, remove, retain, status }
 })

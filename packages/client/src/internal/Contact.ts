@@ -32,6 +32,8 @@ export interface Contact {
   ) => Effect.Effect<A, KafkaError>
 }
 
+const noAddresses: ReadonlyArray<string> = []
+
 /** @internal */
 export const make = Effect.fnUntraced(function* (
   settings: Settings,
@@ -60,10 +62,16 @@ export const make = Effect.fnUntraced(function* (
   )
 
   const canonical = Effect.fnUntraced(function* (address: Transport.Address) {
-    const ips = yield* Effect.result(transport.resolve(address.host))
+    const duration = settings.socketConnectionSetupTimeout
+    const ips = yield* transport.resolve(address.host).pipe(
+      Effect.catch(() => Effect.succeed(noAddresses)),
+      Effect.timeoutOrElse({ duration, orElse: () => Effect.succeed(noAddresses) })
+    )
     // What cannot be resolved fails later, when it is connected to, with an error that says so.
-    if (Result.isFailure(ips)) return [address]
-    const names = yield* Effect.forEach(ips.success, transport.canonicalName)
+    if (ips.length === 0) return [address]
+    const names = yield* Effect.forEach(ips, (ip) =>
+      Effect.timeoutOrElse(transport.canonicalName(ip), { duration, orElse: () => Effect.succeed(ip) })
+    )
     return names.map((host): Transport.Address => ({ host, port: address.port }))
   })
 

@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type ClusterMetadata, empty, type Leader } from "../ClusterMetadata.ts"
+import { type ClusterMetadata, empty, isSame, type Leader } from "../ClusterMetadata.ts"
 
 /** @internal */
 export interface MetadataStore {
@@ -20,13 +20,14 @@ export interface MetadataStore {
 }
 
 /** @internal */
-export const make: Effect.Effect<MetadataStore> = Effect.gen(function* () {
+export const make: Effect.Effect<MetadataStore, never, Scope.Scope> = Effect.gen(function* () {
   const changes = yield* PubSub.sliding<ClusterMetadata>({ capacity: 16, replay: 1 })
+  yield* Effect.addFinalizer(() => PubSub.shutdown(changes))
   let current = empty
   return {
     current: () => current,
     set: (next) => {
-      const isNew = !Equal.equals(current, next)
+      const isNew = !isSame(current, next)
       current = next
       if (isNew) PubSub.publishUnsafe(changes, next)
     },

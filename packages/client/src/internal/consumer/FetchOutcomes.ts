@@ -5,10 +5,11 @@
  */
 import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
 import type { FetchResponse, PartitionData } from "@kafka-effect/protocol/messages/Fetch"
+import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Cluster } from "../../Cluster.ts"
-import { ConsumerError, OffsetOutOfRange, Rejected } from "../../ConsumerError.ts"
+import { ConsumerError, OffsetOutOfRange, Rejected, TopicRecreated } from "../../ConsumerError.ts"
 import type { KafkaError } from "../../KafkaError.ts"
 import { brokerError, describeBroker } from "../BrokerErrors.ts"
 import type { FetchedPartition } from "./FetchedPartition.ts"
@@ -25,6 +26,8 @@ export interface Options {
 export interface FetchOutcomes {
   /** Lets a partition wait before it is fetched again, longer each time in a row. */
   readonly backOff: (partition: FetchedPartition) => void
+  /** Whether a partition's topic is still the one that its position belongs to; else it begins anew, as asked, or ends. */
+  readonly isSameTopic: (partition: FetchedPartition) => Effect.Effect<boolean>
   /** A broker answered for a partition with an error code. */
   readonly failedPartition: (
     partition: FetchedPartition,
@@ -50,20 +53,47 @@ export const make = (
     partition.notBefore = clock.now() + wait * (0.8 + 0.4 * clock.random())
   }
 
-  const outOfRange = Effect.fnUntraced(function* (partition: FetchedPartition) {
-    const { partition: number, position, topic } = partition
+  const ends = Effect.fnUntraced(function* ({ partition: number, topic }: FetchedPartition) {
     const look = (timestamp: bigint) =>
       Effect.map(
         Offsets.list(cluster, [{ topic, partition: number, timestamp }], options.isolation),
         ([offset]) => offset
       )
-    const earliest = yield* look(Offsets.earliest)
-    const latest = yield* look(Offsets.latest)
+    return { earliest: yield* look(Offsets.earliest), latest: yield* look(Offsets.latest) }
+  })
+
+  const outOfRange = Effect.fnUntraced(function* (partition: FetchedPartition) {
+    const { partition: number, position, topic } = partition
+    const { earliest, latest } = yield* ends(partition)
     if (position >= earliest && position <= latest) backOff(partition)
     else if (options.fallback === "fail") {
       const reason = new OffsetOutOfRange({ topic, partition: number, offset: position, earliest, latest })
       partition.error = new ConsumerError({ reason })
     } else partition.position = options.fallback === "earliest" ? earliest : latest
+  })
+
+  const isSameTopic: FetchOutcomes["isSameTopic"] = Effect.fnUntraced(function* (partition) {
+    const { partition: number, topic, topicId } = partition
+    const id = cluster.metadata().topics.get(topic)?.id ?? zeroUuid
+    if (id === topicId || id === zeroUuid) return true
+    partition.topicId = id
+    if (topicId === zeroUuid) return true
+    // Offsets of the topic that had the name before say nothing about this one (KIP-516).
+    if (options.fallback === "fail") {
+      partition.error = new ConsumerError({ reason: new TopicRecreated({ topic, partition: number }) })
+      return false
+    }
+    const looked = yield* Effect.result(ends(partition))
+    if (Result.isFailure(looked)) {
+      partition.topicId = topicId
+      if (looked.failure.isRetriable) backOff(partition)
+      else partition.error = looked.failure
+      return false
+    }
+    const { earliest, latest } = looked.success
+    partition.position = options.fallback === "earliest" ? earliest : latest
+    if (partition.end !== undefined) partition.end = latest
+    return !partition.isComplete
   })
 
   const failedPartition: FetchOutcomes["failedPartition"] = Effect.fnUntraced(
@@ -106,5 +136,5 @@ export const make = (
     })
   }
 
-  return { backOff, failedPartition, failed }
+  return { backOff, isSameTopic, failedPartition, failed }
 }

@@ -10,6 +10,7 @@ import * as ControlRecord from "@kafka-effect/protocol/ControlRecord"
 import type { AbortedTransaction } from "@kafka-effect/protocol/messages/Fetch"
 import type { Batch } from "@kafka-effect/protocol/Record"
 import * as Records from "@kafka-effect/protocol/Records"
+import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import { WireError } from "@kafka-effect/protocol/WireError"
 import { ConsumerError, InvalidRecords } from "../../ConsumerError.ts"
 
@@ -27,7 +28,9 @@ export class FetchedPartition {
   /** Where the next fetch begins. */
   position: bigint
   /** Records from here on are not wanted; undefined to read for ever. */
-  readonly end: bigint | undefined
+  end: bigint | undefined
+  /** Of the topic that the position belongs to, as far as it is known. */
+  topicId = zeroUuid
   /** Bytes to ask for in one fetch: grows when a single batch does not fit. */
   maxBytes: number
   readonly queue: Array<FetchedBatch> = []

@@ -47,6 +47,9 @@ export interface Fetcher {
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
 }
 
+/** How many fetchers there have been. */
+let serial = 0
+
 /** How long the broker may hold back the first fetch that leaves a full partition out, in milliseconds; then twice as long. */
 const firstPartialWait = 10
 
@@ -60,6 +63,9 @@ export const make = Effect.fnUntraced(function* (
   partitions: ReadonlyArray<FetchedPartition>,
   options: Options
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
+  // A connection of its own: a broker answers one after the other, and another's long poll would hold this one up.
+  const purpose = `fetch-${++serial}`
+  yield* Effect.addFinalizer(() => cluster.release(purpose))
   const requests = yield* FiberSet.make<void>()
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
@@ -73,16 +79,13 @@ export const make = Effect.fnUntraced(function* (
   const partialWaits = new Map<number, number>()
   let turn = 0
   let defect: Cause.Cause<never> | undefined
-  const { retryBackoff } = cluster.settings
-
   const outcomes = FetchOutcomes.make(cluster, options, { now, random: () => random.nextDoubleUnsafe() })
 
-  const fetch = Effect.fnUntraced(function* (
-    nodeId: number,
-    fetched: ReadonlyArray<FetchedPartition>,
-    maxWait: number
-  ) {
-    const connection = yield* cluster.connection(nodeId, "fetch")
+  const fetch = Effect.fnUntraced(function* (nodeId: number, wanted: ReadonlyArray<FetchedPartition>, maxWait: number) {
+    const connection = yield* cluster.connection(nodeId, purpose)
+    const fetched: Array<FetchedPartition> = []
+    for (const partition of wanted) if (yield* outcomes.isSameTopic(partition)) fetched.push(partition)
+    if (fetched.length === 0) return
     const { topics } = cluster.metadata()
     const haveIds = fetched.every(({ topic }) => (topics.get(topic)?.id ?? zeroUuid) !== zeroUuid)
     const version = yield* connection.version(Fetch, haveIds ? {} : { maxVersion: FetchRequests.topicIdVersion - 1 })
@@ -162,7 +165,8 @@ export const make = Effect.fnUntraced(function* (
         if (leader !== undefined) withFull.add(leader.nodeId)
       } else if (leader === undefined || leader.nodeId < 0) {
         leaderless.add(partition.topic)
-        nextLook = Math.min(nextLook, time + retryBackoff)
+        outcomes.backOff(partition)
+        nextLook = Math.min(nextLook, partition.notBefore)
       } else if (!busy.has(leader.nodeId)) {
         const list = byNode.get(leader.nodeId)
         if (list === undefined) byNode.set(leader.nodeId, [partition])
