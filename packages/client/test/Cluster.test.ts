@@ -645,4 +645,19 @@ describe("Cluster", () => {
       yield* until(() => scripted.brokers.every((broker) => broker.open() === 0))
     })
   )
+
+  it.live("its streams of changes and events end with the client", () =>
+    Effect.gen(function* () {
+      const scripted = yield* ScriptedCluster.make(1)
+      const scope = yield* Scope.make()
+      const cluster = yield* Scope.provide(ScriptedCluster.connect(scripted), scope)
+      const following = yield* Effect.forkChild(
+        Effect.all([Stream.runDrain(cluster.changes), Stream.runDrain(cluster.connectionEvents)], { concurrency: 2 }),
+        { startImmediately: true }
+      )
+      yield* Effect.sleep("50 millis")
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.timeout(Fiber.await(following), "2 seconds")
+    })
+  )
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ApiVersions } from "@kafka-effect/protocol/messages/ApiVersions"
+import { ConsumerGroupHeartbeat } from "@kafka-effect/protocol/messages/ConsumerGroupHeartbeat"
 import { CreateTopics } from "@kafka-effect/protocol/messages/CreateTopics"
 import { Fetch } from "@kafka-effect/protocol/messages/Fetch"
 import { FindCoordinator } from "@kafka-effect/protocol/messages/FindCoordinator"
@@ -605,5 +606,28 @@ describe("Connection", () => {
       assert.strictEqual((yield* Fiber.join(begun)).controllerId, 6)
       yield* until(() => broker.open() === 0)
     })
+  )
+
+  it.live(
+    "C5 5: a request's own wait counts as its default where it is left out; a field that is no wait does not",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* ScriptedBroker.make()
+        broker.on(CreateTopics, () => ScriptedBroker.respond({ topics: [] }, { delay: 400 }))
+        broker.on(ConsumerGroupHeartbeat, () => ScriptedBroker.silence)
+        const connection = yield* connect(broker, { requestTimeout: 150 })
+        // Its default of `timeoutMs` is a minute.
+        yield* connection.request(CreateTopics, { topics: [] })
+        const beat = connection.request(ConsumerGroupHeartbeat, {
+          groupId: "g",
+          memberId: "m",
+          rebalanceTimeoutMs: 300_000
+        })
+        const { timeout } = yield* failure(
+          Effect.timeout(beat, "5 seconds").pipe(Effect.catchTag("TimeoutError", Effect.die)),
+          "RequestTimeout"
+        )
+        assert.strictEqual(timeout, 150)
+      })
   )
 })

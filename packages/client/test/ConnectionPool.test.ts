@@ -62,6 +62,39 @@ describe("ConnectionPool", () => {
       }
       yield* TestClock.adjust("20 seconds")
       assert.isBelow(attempts.length, 100)
+      // Attempts that fail together are one failure: the waits grow as they do for one purpose.
+      const rounds = [...new Set(attempts.map(({ at }) => at))]
+      const gaps = rounds.slice(1).map((at, index) => at - rounds[index])
+      for (const [index, base] of [50, 100, 200, 400, 800].entries()) {
+        assert.isAtLeast(gaps[index], Math.floor(base * 0.8), `gap ${index}`)
+        assert.isAtMost(gaps[index], Math.ceil(base * 1.2), `gap ${index}`)
+      }
+    })
+  )
+
+  it.effect("C5 23: what cannot be dialled at all fails its attempt, and no more", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      const open = () => {
+        tries++
+        throw new RangeError("port should be >= 0 and < 65536")
+      }
+      const pool = yield* poolOf({ ...network().transport, open })
+      for (const attempt of [1, 2]) {
+        const running = yield* Effect.forkChild(failure(pool.get(node, "main"), "ConnectFailed"))
+        yield* TestClock.adjust("10 seconds")
+        assert.include((yield* Fiber.join(running)).detail, "port should be")
+        assert.strictEqual(tries, attempt)
+      }
+    })
+  )
+
+  it.effect("C5 10: a name that is never resolved fails the attempt in time", () =>
+    Effect.gen(function* () {
+      const pool = yield* poolOf({ ...network().transport, resolve: () => Effect.never })
+      const running = yield* Effect.forkChild(failure(pool.get(node, "main"), "ConnectFailed"))
+      yield* TestClock.adjust("11 seconds")
+      assert.include((yield* Fiber.join(running)).detail, "its name was not resolved within 10000 ms")
     })
   )
 

@@ -5,7 +5,7 @@ import { Fetch, type FetchPartition, type PartitionData } from "@kafka-effect/pr
 import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import type * as Wire from "@kafka-effect/protocol/Wire"
-import { type Duration, Effect, Fiber, Stream } from "effect"
+import { Cause, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import * as Consumer from "../src/Consumer.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Serde from "../src/Serde.ts"
@@ -52,7 +52,7 @@ const scripted = (brokers: number, partitions: number, retryBackoff: Duration.In
       }).pipe(Stream.provideService(Kafka.Kafka, kafka))
     const read = (options?: Partial<Consumer.AssignOptions<typeof topic>>) =>
       Effect.timeout(Stream.runCollect(reading(options)), "10 seconds")
-    return { cluster, read, reading }
+    return { cluster, kafka, read, reading }
   })
 
 /** Answers each Fetch; an answer may say more, or less, than was asked. */
@@ -230,6 +230,126 @@ describe("Consumer", () => {
       const before = cluster.brokers[0].of(Fetch).length
       yield* Effect.sleep("200 millis")
       assert.strictEqual(cluster.brokers[0].of(Fetch).length, before)
+    })
+  )
+
+  it.live("C7 a consumer whose fetch is held back does not hold up another of the same client", () =>
+    Effect.gen(function* () {
+      const { cluster, read, reading } = yield* scripted(1, 2)
+      cluster.brokers[0].on(Fetch, ({ message }) => {
+        const asked = message.topics.flatMap(({ partitions }) => partitions)
+        const isIdle = asked.every(({ partition }) => partition === 1)
+        return ScriptedBroker.respond(
+          { responses: [{ topic: "t", partitions: isIdle ? [] : everything(asked) }] },
+          { delay: isIdle ? 3000 : 0 }
+        )
+      })
+      yield* reading({ partitions: [[topic, 1, "latest"]], until: undefined }).pipe(Stream.runDrain, Effect.forkScoped)
+      yield* Effect.sleep("100 millis")
+      const started = performance.now()
+      assert.deepStrictEqual(values(yield* read({ partitions: [[topic, 0, "earliest"]] })), ["a", "b", "c"])
+      // Behind the other's fetch it would come after three seconds.
+      assert.isBelow(performance.now() - started, 2500)
+      yield* Effect.sleep("50 millis")
+      // What was read to its end has let go of its connection: those left are the idle one's and the client's own.
+      assert.strictEqual(cluster.brokers[0].open(), 2)
+    })
+  )
+
+  const recreated = (fallback: "fail" | "earliest") =>
+    Effect.gen(function* () {
+      const { cluster, kafka, reading } = yield* scripted(1, 1)
+      const idOf = (first: string) => `${first}${"A".repeat(21)}`
+      cluster.topics.set("t", { id: idOf("B"), partitions: [{ leader: 1, epoch: 1 }] })
+      yield* kafka.cluster.refresh(["t"])
+      let isNew = false
+      answering(cluster.brokers[0], (asked) =>
+        asked.map(({ fetchOffset, partition }) => ({
+          partitionIndex: partition,
+          records: fetchOffset < 3n ? batch(0n, isNew ? ["x", "y", "z"] : ["a", "b", "c"]) : new Uint8Array(0)
+        }))
+      )
+      const seen: Array<string> = []
+      const running = yield* reading({ until: undefined, fallback }).pipe(
+        Stream.take(6),
+        Stream.runForEach(({ value }) => Effect.sync(() => void seen.push(value))),
+        Effect.forkChild
+      )
+      yield* Effect.sleep("100 millis")
+      isNew = true
+      cluster.topics.set("t", { id: idOf("C"), partitions: [{ leader: 1, epoch: 1 }] })
+      yield* kafka.cluster.refresh(["t"])
+      return { seen, exit: yield* Effect.timeout(Fiber.await(running), "5 seconds") }
+    })
+
+  it.live("C30 positions in a topic that was made anew are void: the stream ends, and says so", () =>
+    Effect.gen(function* () {
+      const { exit, seen } = yield* recreated("fail")
+      assert.deepStrictEqual(seen, ["a", "b", "c"])
+      assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "was deleted and created again")
+    })
+  )
+
+  it.live("C30 with a fallback it begins anew in the topic that was made anew", () =>
+    Effect.gen(function* () {
+      const { exit, seen } = yield* recreated("earliest")
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.deepStrictEqual(seen, ["a", "b", "c", "x", "y", "z"])
+    })
+  )
+
+  it.live("C28 a topic that is not known yet is waited for, a little", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      answering(cluster.brokers[0], everything)
+      const known = cluster.topics.get("t")!
+      cluster.topics.delete("t")
+      const reader = yield* Effect.forkChild(read(), { startImmediately: true })
+      yield* Effect.sleep("300 millis")
+      cluster.topics.set("t", known)
+      assert.deepStrictEqual(values(yield* Fiber.join(reader)), ["a", "b", "c"])
+    })
+  )
+
+  it.live("C26 a partition without a leader is waited for quietly", () =>
+    Effect.gen(function* () {
+      const { cluster, kafka, reading } = yield* scripted(1, 1, "20 millis")
+      answering(cluster.brokers[0], everything)
+      yield* reading({ until: undefined }).pipe(Stream.runDrain, Effect.forkScoped)
+      yield* Effect.sleep("100 millis")
+      cluster.topics.set("t", { partitions: [{ leader: -1, epoch: 2, errorCode: codes.LEADER_NOT_AVAILABLE }] })
+      yield* kafka.cluster.refresh(["t"])
+      const before = cluster.asked().length
+      yield* Effect.sleep("2 seconds")
+      // Every 20 ms they were a hundred; with backoff from 20 ms to 1 s they are about seven.
+      assert.isBelow(cluster.asked().length - before, 20)
+    })
+  )
+
+  it.live("C35 a broker that does not know the epoch yet is asked again, with backoff, and nobody else", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(2, 1)
+      let refusals = 3
+      answering(cluster.brokers[0], (asked) =>
+        refusals-- > 0 ? [{ partitionIndex: 0, errorCode: codes.UNKNOWN_LEADER_EPOCH }] : everything(asked)
+      )
+      assert.deepStrictEqual(values(yield* read()), ["a", "b", "c"])
+      const fetches = cluster.brokers[0].of(Fetch)
+      assert.strictEqual(fetches.length, 4)
+      assert.isAbove(fetches[3].at - fetches[0].at, 100)
+      assert.strictEqual(cluster.brokers[1].of(Fetch).length, 0)
+    })
+  )
+
+  it.live("a position behind the end is an error, also when there is nothing to fetch", () =>
+    Effect.gen(function* () {
+      const { cluster, read } = yield* scripted(1, 1)
+      answering(cluster.brokers[0], everything)
+      const error = yield* Effect.flip(read({ partitions: [[topic, 0, 100n]] }))
+      assert.include(error.message, "has no offset 100: it has 0 to 3")
+      assert.deepStrictEqual(values(yield* read({ partitions: [[topic, 0, 3n]] })), [])
+      const fallen = yield* read({ partitions: [[topic, 0, 100n]], fallback: "earliest" })
+      assert.deepStrictEqual(values(fallen), ["a", "b", "c"])
     })
   )
 })

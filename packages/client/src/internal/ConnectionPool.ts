@@ -193,9 +193,9 @@ export const make = Effect.fnUntraced(function* (
       slot.opening = undefined
       if (Result.isFailure(opened)) {
         tooOldToSay.delete(state.broker)
-        if (started >= state.failedAt) {
+        if (started > state.failedAt) {
           state.failures++
-          state.failedAt = now()
+          state.failedAt = Math.max(now(), started)
           yield* backOff(state, state.failures)
         }
         onEvent({ _tag: "Failed", ...at, error: opened.failure })
