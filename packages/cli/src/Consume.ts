@@ -5,6 +5,7 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { pipe } from "effect/Function"
 import * as Option from "effect/Option"
@@ -17,6 +18,7 @@ import { ByteBuffer } from "./ByteBuffer.ts"
 import * as Flags from "./Flags.ts"
 import * as Format from "./Format.ts"
 import * as Json from "./Json.ts"
+import * as Outages from "./Outages.ts"
 import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
 import { Session } from "./Session.ts"
@@ -47,6 +49,18 @@ const printAll = (
 }
 
 /**
+ * Options that cannot both be meant.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Contradiction extends Data.TaggedError("Contradiction")<{ readonly detail: string }> {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/**
  * The command.
  *
  * @category constructors
@@ -66,11 +80,20 @@ export const command = Command.make(
     json: Flags.json("Print each record as one line of JSON")
   },
   Effect.fnUntraced(function* ({ brokers, exitAtEnd, format, from, json, keySeparator, max, partition, topics }) {
+    if (json && (Option.isSome(format) || Option.isSome(keySeparator))) {
+      return yield* new Contradiction({
+        detail: "--json says how records look: leave --format and --key-separator out"
+      })
+    }
+    if (Option.isSome(format) && Option.isSome(keySeparator)) {
+      return yield* new Contradiction({ detail: "--format says where the key is (%k): leave --key-separator out" })
+    }
     const print = json ? Json.print : Option.getOrElse(format, () => Format.lines(Option.getOrUndefined(keySeparator)))
     const session = yield* Session
     // Without an end of its own, being interrupted is how it ends.
     if (!exitAtEnd && Option.isNone(max)) session.interruptedStatus = 0
     const consuming = Effect.gen(function* () {
+      yield* Outages.report
       const partitions = yield* partitionsOf(topics, partition)
       const progress = yield* Progress.make({ verb: "read", finalVerb: "read", printsRecords: true })
       const buffer = new ByteBuffer()

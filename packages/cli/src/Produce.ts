@@ -21,6 +21,7 @@ import * as Topic from "kafka-effect/Topic"
 import * as Flags from "./Flags.ts"
 import * as KeyedLine from "./KeyedLine.ts"
 import { LineSplitter, LineTooLong } from "./Lines.ts"
+import * as Outages from "./Outages.ts"
 import * as Progress from "./Progress.ts"
 import * as Topics from "./Topics.ts"
 
@@ -108,6 +109,7 @@ export const command = Command.make(
   Effect.fnUntraced(function* (options) {
     const { acks, brokers, compression, headers, topic } = options
     const producing = Effect.gen(function* () {
+      yield* Outages.report
       yield* Topics.find(topic, { isCreated: true })
       const producer = yield* Producer.Producer
       const progress = yield* Progress.make({

@@ -9,6 +9,7 @@ import { ConsumerError } from "kafka-effect/ConsumerError"
 import { KafkaError } from "kafka-effect/KafkaError"
 import { ProducerError } from "kafka-effect/ProducerError"
 import { SerdeError } from "kafka-effect/Serde"
+import { Contradiction } from "./Consume.ts"
 import { LineTooLong } from "./Lines.ts"
 import { OutputFailed } from "./Output.ts"
 import { InputFailed } from "./Produce.ts"
@@ -58,7 +59,7 @@ const describe = (error: unknown): string => {
     if (reason._tag === "TopicUnavailable") return describeKafka(reason.cause)
     return reason._tag === "OffsetOutOfRange" ? message.replace(/Start .*$/, "Begin elsewhere by --from") : message
   }
-  const isExpected = [SerdeError, LineTooLong, OutputFailed, InputFailed, TopicMissing].some(
+  const isExpected = [Contradiction, SerdeError, LineTooLong, OutputFailed, InputFailed, TopicMissing].some(
     (known) => error instanceof known
   )
   const message = error instanceof Error ? error.message : String(error)

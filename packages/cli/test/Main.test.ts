@@ -13,6 +13,8 @@ const wrong: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
   [["consume"], /TOPIC is missing/],
   [["produce", "a", "b"], /no use for "b"/],
   [["consume", "t", "-o", "yesterday"], /--from cannot be "yesterday": it takes earliest, latest/],
+  [["consume", "t", "--json", "-f", "%s"], /--json says how records look: leave --format and --key-separator out/],
+  [["consume", "t", "-K", ":", "-f", "%s"], /--format says where the key is \(%k\): leave --key-separator out/],
   [["consume", "t", "-f", "%z"], /--format cannot be "%z": .*not %z/],
   [["consume", "t", "-n", "-f"], /--max needs a value/],
   [["produce", "t", "-z", "rar"], /--compression cannot be "rar": it takes none, gzip, snappy, lz4 or zstd/],

@@ -77,7 +77,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 7: purposes have connections of their own: a long poll holds up nothing else", () =>
+  it.live("C7: purposes have connections of their own: a long poll holds up nothing else", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       const [broker] = scripted.brokers
@@ -95,7 +95,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 8: a connection that the broker closed while idle is opened anew for the next request", () =>
+  it.live("C8: a connection that the broker closed while idle is opened anew for the next request", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       const [broker] = scripted.brokers
@@ -109,7 +109,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 8: a connection that the client closed when it was idle is opened anew on demand", () =>
+  it.live("C8: a connection that the client closed when it was idle is opened anew on demand", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       const [broker] = scripted.brokers
@@ -122,7 +122,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 17: versions are learned anew with each connection", () =>
+  it.live("C17: versions are learned anew with each connection", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       const [broker] = scripted.brokers
@@ -141,7 +141,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 14: what was found out of an old broker holds for its next connections, until one is lost", () =>
+  it.live("C14: what was found out of an old broker holds for its next connections, until one is lost", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       const [broker] = scripted.brokers
@@ -159,7 +159,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 24: concurrent askers share one refresh", () =>
+  it.live("C24: concurrent askers share one refresh", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 0 }] })
@@ -174,7 +174,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 24: who asks while a refresh is under way shares it, unless it asks for less", () =>
+  it.live("C24: who asks while a refresh is under way shares it, unless it asks for less", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 0 }] })
@@ -191,7 +191,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 24: refreshes after errors keep a distance; the first use of a topic does not wait", () =>
+  it.live("C24: refreshes after errors keep a distance; the first use of a topic does not wait", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 0 }] })
@@ -211,7 +211,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 24: metadata is refreshed by age", () =>
+  it.live("C24: metadata is refreshed by age", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       yield* ScriptedCluster.connect(scripted, { metadataMaxAge: 100, retryBackoff: 1 })
@@ -221,7 +221,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 25: a broker that is behind does not take a newer leader away", () =>
+  it.live("C25: a broker that is behind does not take a newer leader away", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(2)
       scripted.topics.set("t", { id: idA, partitions: [{ leader: 2, epoch: 8 }] })
@@ -237,7 +237,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 26: a partition without a leader is retriable and leaves the others working", () =>
+  it.live("C26: a partition without a leader is retriable and leaves the others working", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       scripted.topics.set("t", {
@@ -255,7 +255,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 28: an unknown topic is retriable, counted, and named", () =>
+  it.live("C28: an unknown topic is retriable, counted, and named", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       const cluster = yield* ScriptedCluster.connect(scripted)
@@ -270,7 +270,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 29: errors of access and of names concern one topic", () =>
+  it.live("C29: errors of access and of names concern one topic", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       scripted.topics.set("mine", { partitions: [{ leader: 1, epoch: 0 }] })
@@ -291,7 +291,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 30: a topic that is created again has its new id and epochs; its old id stands for nothing", () =>
+  it.live("C30: a topic that is created again has its new id and epochs; its old id stands for nothing", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       scripted.topics.set("t", { id: idA, partitions: [{ leader: 1, epoch: 9 }] })
@@ -311,7 +311,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 31: growth is picked up; a topic without partitions is no success", () =>
+  it.live("C31: growth is picked up; a topic without partitions is no success", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(1)
       scripted.topics.set("t", { partitions: [] })
@@ -326,7 +326,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 32: a broker's id with another port means another connection", () =>
+  it.live("C32: a broker's id with another port means another connection", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(2)
       const moved = yield* ScriptedBroker.make()
@@ -343,7 +343,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 32: connections of a broker that has left end when they have been used", () =>
+  it.live("C32: connections of a broker that has left end when they have been used", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(2)
       const [, leaving] = scripted.brokers
@@ -360,7 +360,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 33: when no known broker can be reached, the bootstrap servers are asked again", () =>
+  it.live("C33: when no known broker can be reached, the bootstrap servers are asked again", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(2)
       const entrance = yield* ScriptedBroker.make()
@@ -383,7 +383,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 33: REBOOTSTRAP_REQUIRED sends the client to its bootstrap servers", () =>
+  it.live("C33: REBOOTSTRAP_REQUIRED sends the client to its bootstrap servers", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(3)
       const entrance = yield* ScriptedBroker.make()
@@ -411,7 +411,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 34: a newer leader that a response names is used at once, without asking first", () =>
+  it.live("C34: a newer leader that a response names is used at once, without asking first", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(2)
       scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 5 }] })
@@ -433,7 +433,7 @@ describe("Cluster", () => {
     })
   )
 
-  it.live("C5 35: leaders come with their epoch, and what is invalidated is asked for again", () =>
+  it.live("C35: leaders come with their epoch, and what is invalidated is asked for again", () =>
     Effect.gen(function* () {
       const scripted = yield* ScriptedCluster.make(2)
       scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 5 }] })

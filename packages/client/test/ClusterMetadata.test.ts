@@ -46,7 +46,7 @@ const leaders = (metadata: ClusterMetadata.ClusterMetadata) =>
   metadata.topics.get("t")?.partitions.map(({ leader, leaderEpoch }) => [leader, leaderEpoch])
 
 describe("ClusterMetadata", () => {
-  it("C5 25: a partition with an older leader epoch than known is ignored", () => {
+  it("C25: a partition with an older leader epoch than known is ignored", () => {
     const metadata = mergeAll(
       topic([
         { leader: 1, epoch: 7 },
@@ -63,7 +63,7 @@ describe("ClusterMetadata", () => {
     ])
   })
 
-  it("C5 25: the same epoch is taken, and so is a broker's that knows no epochs", () => {
+  it("C25: the same epoch is taken, and so is a broker's that knows no epochs", () => {
     assert.deepStrictEqual(leaders(mergeAll(topic([{ leader: 1, epoch: 7 }]), topic([{ leader: -1, epoch: 7 }]))), [
       [-1, 7]
     ])
@@ -72,14 +72,14 @@ describe("ClusterMetadata", () => {
     ])
   })
 
-  it("C5 25, C5 30: an older epoch is taken when the topic was created again", () => {
+  it("C25, C30: an older epoch is taken when the topic was created again", () => {
     const metadata = mergeAll(topic([{ leader: 1, epoch: 7 }]), topic([{ leader: 2, epoch: 0 }], { id: idB }))
     assert.deepStrictEqual(leaders(metadata), [[2, 0]])
     assert.strictEqual(metadata.topics.get("t")?.id, idB)
     assert.deepStrictEqual([...metadata.topicNames], [[idB, "t"]])
   })
 
-  it("C5 30: a topic that is created again with fewer partitions keeps none of the old", () => {
+  it("C30: a topic that is created again with fewer partitions keeps none of the old", () => {
     const before = topic([
       { leader: 1, epoch: 7 },
       { leader: 1, epoch: 7 }
@@ -88,7 +88,7 @@ describe("ClusterMetadata", () => {
     assert.deepStrictEqual(leaders(mergeAll(before, topic([], { id: idB, errorCode: 5 }))), [])
   })
 
-  it("C5 26: one partition without a leader leaves the others as they are", () => {
+  it("C26: one partition without a leader leaves the others as they are", () => {
     const metadata = mergeAll(
       topic([
         { leader: 1, epoch: 1 },
@@ -102,7 +102,7 @@ describe("ClusterMetadata", () => {
     assert.strictEqual(metadata.topics.get("t")?.partitions[1].errorCode, 5)
   })
 
-  it("C5 27: all topics are an empty list at version 0 and null from version 1 on, none is an empty list", () => {
+  it("C27: all topics are an empty list at version 0 and null from version 1 on, none is an empty list", () => {
     const bytes = (topics: ReadonlyArray<string> | "all", version: number) => [
       ...WireCodec.encode(Metadata.request, version, MetadataRequest.make(topics, version, false))
     ]
@@ -119,7 +119,7 @@ describe("ClusterMetadata", () => {
     }
   })
 
-  it("C5 28: answers in a row that a topic is unknown are counted; other errors do not reset the count", () => {
+  it("C28: answers in a row that a topic is unknown are counted; other errors do not reset the count", () => {
     const unknown = topic([], { errorCode: 3 })
     const counts = [unknown, unknown, topic([], { errorCode: 5 }), unknown, topic([{ leader: 1, epoch: 1 }]), unknown]
     let metadata = ClusterMetadata.empty
@@ -131,13 +131,13 @@ describe("ClusterMetadata", () => {
     assert.deepStrictEqual(leaders(metadata), [[1, 1]], "what is known of its leaders is kept")
   })
 
-  it("C5 29: an error of access is kept per topic", () => {
+  it("C29: an error of access is kept per topic", () => {
     const metadata = mergeAll(topic([{ leader: 1, epoch: 1 }]), topic([], { errorCode: 29 }))
     assert.deepStrictEqual(metadata.topics.get("t")?.partitions, [])
     assert.strictEqual(metadata.topics.get("t")?.errorCode, 29)
   })
 
-  it("C5 31: more partitions are taken in", () => {
+  it("C31: more partitions are taken in", () => {
     const metadata = mergeAll(
       topic([{ leader: 1, epoch: 1 }]),
       topic([
@@ -148,7 +148,7 @@ describe("ClusterMetadata", () => {
     assert.strictEqual(metadata.topics.get("t")?.partitions.length, 2)
   })
 
-  it("C5 23: partitions that come twice, with gaps or with absurd numbers do no harm", () => {
+  it("C23: partitions that come twice, with gaps or with absurd numbers do no harm", () => {
     const metadata = mergeAll(
       topic([
         { index: 2147483647, leader: 1, epoch: 1 },
@@ -163,7 +163,7 @@ describe("ClusterMetadata", () => {
     ])
   })
 
-  it("C5 34: a leader that a response names is taken if its epoch is newer", () => {
+  it("C34: a leader that a response names is taken if its epoch is newer", () => {
     const metadata = mergeAll(topic([{ leader: 1, epoch: 5 }]))
     const same = ClusterMetadata.withLeader(metadata, "t", 0, { nodeId: 2, leaderEpoch: 5 })
     assert.strictEqual(same, metadata)

@@ -63,7 +63,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 1: a response out of turn closes the connection and fails all in flight as unknown", () =>
+  it.live("C1: a response out of turn closes the connection and fails all in flight as unknown", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(Metadata, ({ correlationId }) => respond(numbered(1), { correlationId: correlationId + 1, delay: 20 }))
@@ -84,7 +84,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 1: a response that nobody asked for closes the connection", () =>
+  it.live("C1: a response that nobody asked for closes the connection", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       const connection = yield* connect(broker)
@@ -94,7 +94,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 3: bytes of a TLS alert, of HTTP, and sizes out of bounds are told apart", () =>
+  it.live("C3: bytes of a TLS alert, of HTTP, and sizes out of bounds are told apart", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, () => raw(Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x46)))
@@ -111,7 +111,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 4: a close before anything was answered hints at TLS and SASL", () =>
+  it.live("C4: a close before anything was answered hints at TLS and SASL", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, () => close)
@@ -123,7 +123,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 5: a request that times out closes the connection; the others may be retried", () =>
+  it.live("C5: a request that times out closes the connection; the others may be retried", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(Metadata, () => silence)
@@ -148,7 +148,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 5: a request that could not be sent in time fails alone", () =>
+  it.live("C5: a request that could not be sent in time fails alone", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       echoing(broker, 150)
@@ -162,7 +162,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 5: the time that a request lets the broker wait is added to the timeout", () =>
+  it.live("C5: the time that a request lets the broker wait is added to the timeout", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(Fetch, () => respond({ responses: [] }, { delay: 250 }))
@@ -173,7 +173,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 6: an interrupted request keeps its slot until its late response, which is dropped", () =>
+  it.live("C6: an interrupted request keeps its slot until its late response, which is dropped", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       echoing(broker, 100)
@@ -190,7 +190,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 6: a request interrupted before it was written is never sent", () =>
+  it.live("C6: a request interrupted before it was written is never sent", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       echoing(broker, 50)
@@ -208,7 +208,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 6: random interruptions never mix up responses", () =>
+  it.live("C6: random interruptions never mix up responses", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       echoing(broker)
@@ -234,7 +234,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 8: an idle connection is closed by the client", () =>
+  it.live("C8: an idle connection is closed by the client", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       echoing(broker)
@@ -249,7 +249,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 8: a connection with a request in flight is not idle", () =>
+  it.live("C8: a connection with a request in flight is not idle", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       echoing(broker, 200)
@@ -258,7 +258,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 10: a connection that is not ready in time fails, and names the setting", () =>
+  it.live("C10: a connection that is not ready in time fails, and names the setting", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, () => silence)
@@ -268,7 +268,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 12: the ApiVersions response has header v0 at flexible versions", () =>
+  it.live("C12: the ApiVersions response has header v0 at flexible versions", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       const connection = yield* connect(broker)
@@ -284,7 +284,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 13: a broker that lacks the version is asked again at the one that it names", () =>
+  it.live("C13: a broker that lacks the version is asked again at the one that it names", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, ({ version }) =>
@@ -301,7 +301,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 13: a broker that names no version is asked again at version 0", () =>
+  it.live("C13: a broker that names no version is asked again at version 0", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, ({ version }) =>
@@ -317,7 +317,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 13: a broker that goes on refusing is not asked for ever", () =>
+  it.live("C13: a broker that goes on refusing is not asked for ever", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, ({ version }) =>
@@ -332,7 +332,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 14: a broker that closes on ApiVersions is probed: 0.8.2", () =>
+  it.live("C14: a broker that closes on ApiVersions is probed: 0.8.2", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, () => close)
@@ -348,7 +348,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 14: a broker that closes on ApiVersions is probed: 0.9 that closes", () =>
+  it.live("C14: a broker that closes on ApiVersions is probed: 0.9 that closes", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, () => close)
@@ -358,7 +358,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 14: a broker that is silent on ApiVersions is 0.9", () =>
+  it.live("C14: a broker that is silent on ApiVersions is 0.9", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, () => silence)
@@ -371,7 +371,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 14: one closed connection does not make a new broker an old one", () =>
+  it.live("C14: one closed connection does not make a new broker an old one", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, ({ connection }) =>
@@ -382,7 +382,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 14: a slow broker is not taken for an old one", () =>
+  it.live("C14: a slow broker is not taken for an old one", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(ApiVersions, () => respond({ apiKeys: ScriptedBroker.offering({}) }, { delay: 1300 }))
@@ -395,7 +395,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 14: 0.8.2 answers FindCoordinator with correlation id 0", () =>
+  it.live("C14: 0.8.2 answers FindCoordinator with correlation id 0", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make({ offered: { FindCoordinator: [0, 0] } })
       broker.on(FindCoordinator, () => respond({ errorCode: 15, nodeId: -1, host: "", port: -1 }, { correlationId: 0 }))
@@ -405,7 +405,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 15: a flexible request header keeps a plain client id; unknown tags of a response are skipped", () =>
+  it.live("C15: a flexible request header keeps a plain client id; unknown tags of a response are skipped", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       const tag = { tag: 77, data: Uint8Array.of(1, 2, 3) }
@@ -424,7 +424,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 17: a request that needs a higher version than the broker offers is not sent", () =>
+  it.live("C17: a request that needs a higher version than the broker offers is not sent", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make({ offered: { Metadata: [0, 2], CreateTopics: "none" } })
       const connection = yield* connect(broker)
@@ -459,7 +459,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 18: after a throttled response nothing is sent until the time has passed", () =>
+  it.live("C18: after a throttled response nothing is sent until the time has passed", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(Metadata, () => respond({ ...numbered(1), throttleTimeMs: 300 }))
@@ -471,7 +471,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 18: versions that the broker throttles by answering late are not waited for twice", () =>
+  it.live("C18: versions that the broker throttles by answering late are not waited for twice", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(Metadata, () => respond({ ...numbered(1), throttleTimeMs: 2000 }))
@@ -483,7 +483,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 18: the throttle of a response whose caller has gone is honoured too", () =>
+  it.live("C18: the throttle of a response whose caller has gone is honoured too", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       broker.on(Metadata, () => respond({ ...numbered(1), throttleTimeMs: 300 }, { delay: 30 }))
@@ -498,7 +498,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 19: acks=0 succeeds when written, takes no slot, and keeps the order", () =>
+  it.live("C19: acks=0 succeeds when written, takes no slot, and keeps the order", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       echoing(broker)
@@ -521,7 +521,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 19: acks=0 to a broker that reads no more fails in time, and closes the connection", () =>
+  it.live("C19: acks=0 to a broker that reads no more fails in time, and closes the connection", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       const connection = yield* connect(broker, { requestTimeout: 200 })
@@ -535,7 +535,7 @@ describe("Connection", () => {
     })
   )
 
-  it.live("C5 23: answers that cannot be read fail their request and no other", () =>
+  it.live("C23: answers that cannot be read fail their request and no other", () =>
     Effect.gen(function* () {
       const broker = yield* ScriptedBroker.make()
       const connection = yield* connect(broker)
@@ -609,7 +609,7 @@ describe("Connection", () => {
   )
 
   it.live(
-    "C5 5: a request's own wait counts as its default where it is left out; a field that is no wait does not",
+    "C5: a request's own wait counts as its default where it is left out; a field that is no wait does not",
     () =>
       Effect.gen(function* () {
         const broker = yield* ScriptedBroker.make()

@@ -37,7 +37,7 @@ const poolOf = (transport: Transport.Transport) =>
   ConnectionPool.make(settings, () => {}).pipe(Effect.provideService(Transport.Transport, transport))
 
 describe("ConnectionPool", () => {
-  it.effect("C5 9: reconnects with exponential backoff from 50 ms to 1 s, ±20 %", () =>
+  it.effect("C9: reconnects with exponential backoff from 50 ms to 1 s, ±20 %", () =>
     Effect.gen(function* () {
       const { attempts, transport } = network()
       const pool = yield* poolOf(transport)
@@ -53,7 +53,7 @@ describe("ConnectionPool", () => {
     })
   )
 
-  it.effect("C5 9: attempts for all purposes share the backoff", () =>
+  it.effect("C9: attempts for all purposes share the backoff", () =>
     Effect.gen(function* () {
       const { attempts, transport } = network()
       const pool = yield* poolOf(transport)
@@ -72,7 +72,7 @@ describe("ConnectionPool", () => {
     })
   )
 
-  it.effect("C5 23: what cannot be dialled at all fails its attempt, and no more", () =>
+  it.effect("C23: what cannot be dialled at all fails its attempt, and no more", () =>
     Effect.gen(function* () {
       let tries = 0
       const open = () => {
@@ -89,7 +89,7 @@ describe("ConnectionPool", () => {
     })
   )
 
-  it.effect("C5 10: a name that is never resolved fails the attempt in time", () =>
+  it.effect("C10: a name that is never resolved fails the attempt in time", () =>
     Effect.gen(function* () {
       const pool = yield* poolOf({ ...network().transport, resolve: () => Effect.never })
       const running = yield* Effect.forkChild(failure(pool.get(node, "main"), "ConnectFailed"))
@@ -98,7 +98,7 @@ describe("ConnectionPool", () => {
     })
   )
 
-  it.effect("C5 9: the wait lies between 0.8 and 1.2 of the doubled time", () =>
+  it.effect("C9: the wait lies between 0.8 and 1.2 of the doubled time", () =>
     Effect.gen(function* () {
       const waits = yield* Effect.forEach(Array.from({ length: 1000 }), () => Backoff.delay(50, 1000, 3))
       assert.isAtLeast(Math.min(...waits), 160)
@@ -108,7 +108,7 @@ describe("ConnectionPool", () => {
     }).pipe(Random.withSeed("backoff"))
   )
 
-  it.effect("C5 10: the set-up timeout grows from 10 s to 30 s with each failure", () =>
+  it.effect("C10: the set-up timeout grows from 10 s to 30 s with each failure", () =>
     Effect.gen(function* () {
       const { attempts, transport } = network({ hangs: true })
       const pool = yield* poolOf(transport)
@@ -123,7 +123,7 @@ describe("ConnectionPool", () => {
     })
   )
 
-  it.effect("C5 11: all addresses of a name are tried before an attempt has failed, and are named", () =>
+  it.effect("C11: all addresses of a name are tried before an attempt has failed, and are named", () =>
     Effect.gen(function* () {
       const { attempts, resolved, transport } = network({ ips: ["10.0.0.1", "::1", "10.0.0.2"] })
       const pool = yield* poolOf(transport)

@@ -71,7 +71,7 @@ describeBrokers("Kafka", () => {
     })
   )
 
-  it.live("C5 29: an invalid topic name is an error of that topic alone", () =>
+  it.live("C29: an invalid topic name is an error of that topic alone", () =>
     Effect.gen(function* () {
       const kafka = yield* Kafka.make({ bootstrapServers })
       const reason = yield* failure(kafka.cluster.topic("b@d name"), "BrokerError")
@@ -80,7 +80,7 @@ describeBrokers("Kafka", () => {
     })
   )
 
-  it.live("C5 30: a topic that was deleted and created again is another", () =>
+  it.live("C30: a topic that was deleted and created again is another", () =>
     Effect.gen(function* () {
       const kafka = yield* Kafka.make({ bootstrapServers })
       const name = topicName("recreated")

@@ -37,7 +37,7 @@ const releases: ReadonlyArray<readonly [version: string, source: string]> = [
 
 describeRig("Kafka on several brokers", () => {
   it.live(
-    "C5 33: leaders are found again when a broker is killed; one that hangs costs a timeout and no more",
+    "C33: leaders are found again when a broker is killed; one that hangs costs a timeout and no more",
     () =>
       Effect.gen(function* () {
         const running = yield* KafkaCluster.start({ nodes: 3 })
@@ -72,7 +72,7 @@ describeRig("Kafka on several brokers", () => {
 describeRig("Kafka on brokers of other releases", () => {
   for (const [version, source] of releases) {
     it.live(
-      `C5 14: ${version} is understood without being told its release`,
+      `C14: ${version} is understood without being told its release`,
       () =>
         Effect.gen(function* () {
           const { bootstrapServers } = yield* KafkaCluster.start({ version })

@@ -100,7 +100,7 @@ describe("Kafka", () => {
     })
   )
 
-  it("C5 16: the software's name and version are what brokers accept, and this package's own", () => {
+  it("C16: the software's name and version are what brokers accept, and this package's own", () => {
     const accepted = /^[a-zA-Z0-9]([a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
     assert.match(Software.name, accepted)
     assert.match(Software.version, accepted)

@@ -4,7 +4,7 @@ import { type Entry, nextCorrelationId, RequestPipeline } from "../src/internal/
 const entry = (deadline = 0, expectsResponse = true): Entry => ({ deadline, expectsResponse, correlationId: -1 })
 
 describe("RequestPipeline", () => {
-  it("C5 2: correlation ids wrap to zero, never to a negative number", () => {
+  it("C2: correlation ids wrap to zero, never to a negative number", () => {
     assert.strictEqual(nextCorrelationId(0x7fffffff), 0)
     const pipeline = new RequestPipeline<Entry>(10, 0x7ffffffe)
     const ids = Array.from({ length: 4 }, () => {
@@ -27,7 +27,7 @@ describe("RequestPipeline", () => {
     assert.strictEqual(pipeline.head, entries[1])
   })
 
-  it("C5 19: a request without a response is not in flight", () => {
+  it("C19: a request without a response is not in flight", () => {
     const pipeline = new RequestPipeline<Entry>(1)
     pipeline.enqueue(entry())
     pipeline.enqueue(entry(0, false))

@@ -1,6 +1,7 @@
 /**
  * The main job: typed orders go through a Sink into Kafka, and come out of it as a Stream.
  */
+import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
 import { CreateTopics } from "@kafka-effect/protocol/messages/CreateTopics"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -23,10 +24,12 @@ export interface Result extends Progress.Progress {
 /** Produces and consumes `total` orders over `partitions` partitions of a new topic. */
 export const run = Effect.fnUntraced(function* (name: string, total: number, partitions: number) {
   const kafka = yield* Kafka.Kafka
-  yield* kafka.request("controller", CreateTopics, {
+  const created = yield* kafka.request("controller", CreateTopics, {
     topics: [{ name, numPartitions: partitions, replicationFactor: 1 }],
     timeoutMs: 30_000
   })
+  const { errorCode, errorMessage } = created.topics[0]
+  if (errorCode !== 0) yield* Effect.die(new Error(`topic ${name}: ${errorMessage ?? ErrorCode.of(errorCode).text}`))
   const topic = Orders.topic(name)
   const progress: Progress.Progress = {
     total,
