@@ -608,26 +608,24 @@ describe("Connection", () => {
     })
   )
 
-  it.live(
-    "C5: a request's own wait counts as its default where it is left out; a field that is no wait does not",
-    () =>
-      Effect.gen(function* () {
-        const broker = yield* ScriptedBroker.make()
-        broker.on(CreateTopics, () => ScriptedBroker.respond({ topics: [] }, { delay: 400 }))
-        broker.on(ConsumerGroupHeartbeat, () => ScriptedBroker.silence)
-        const connection = yield* connect(broker, { requestTimeout: 150 })
-        // Its default of `timeoutMs` is a minute.
-        yield* connection.request(CreateTopics, { topics: [] })
-        const beat = connection.request(ConsumerGroupHeartbeat, {
-          groupId: "g",
-          memberId: "m",
-          rebalanceTimeoutMs: 300_000
-        })
-        const { timeout } = yield* failure(
-          Effect.timeout(beat, "5 seconds").pipe(Effect.catchTag("TimeoutError", Effect.die)),
-          "RequestTimeout"
-        )
-        assert.strictEqual(timeout, 150)
+  it.live("C5: a request's own wait counts as its default where it is left out; a field that is no wait does not", () =>
+    Effect.gen(function* () {
+      const broker = yield* ScriptedBroker.make()
+      broker.on(CreateTopics, () => ScriptedBroker.respond({ topics: [] }, { delay: 400 }))
+      broker.on(ConsumerGroupHeartbeat, () => ScriptedBroker.silence)
+      const connection = yield* connect(broker, { requestTimeout: 150 })
+      // Its default of `timeoutMs` is a minute.
+      yield* connection.request(CreateTopics, { topics: [] })
+      const beat = connection.request(ConsumerGroupHeartbeat, {
+        groupId: "g",
+        memberId: "m",
+        rebalanceTimeoutMs: 300_000
       })
+      const { timeout } = yield* failure(
+        Effect.timeout(beat, "5 seconds").pipe(Effect.catchTag("TimeoutError", Effect.die)),
+        "RequestTimeout"
+      )
+      assert.strictEqual(timeout, 150)
+    })
   )
 })
