@@ -179,6 +179,7 @@ export const make = Effect.fnUntraced(function* (
     let count = 0
     for (const batch of left) {
       count += batch.builder.count
+      // One that is in a request and was not sent yet will not be: that is looked at before.
       const reason = new Closed({ topic: batch.topic, maybeWritten: batch.maybeWritten || batch.attempts > 0 })
       accumulator.complete(batch, Exit.fail(new ProducerError({ reason })))
     }

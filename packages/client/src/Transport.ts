@@ -40,6 +40,8 @@ export interface ByteSocket {
   readonly pull: Effect.Effect<NonEmptyReadonlyArray<Uint8Array>, Socket.SocketError>
   /** Writes the pieces in order, and waits while the socket takes no more. The pieces may not be changed afterwards. */
   readonly write: (pieces: NonEmptyReadonlyArray<Uint8Array>) => Effect.Effect<void, Socket.SocketError>
+  /** Closes it at once: what has not left yet never does. */
+  readonly destroy: Effect.Effect<void>
 }
 
 /**
@@ -117,7 +119,8 @@ const open = Effect.fnUntraced(function* (
   })
   const pull = yield* Socket.readerBytes(socket)
   const writer = yield* socket.writer
-  return { pull, write: writer.writeAll }
+  const destroy = Effect.ignore(writer.write(new Socket.CloseEvent(1000)))
+  return { pull, write: writer.writeAll, destroy }
 })
 
 /**

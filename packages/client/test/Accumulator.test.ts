@@ -86,7 +86,8 @@ describe("Accumulator", () => {
     Effect.gen(function* () {
       const { memory } = make({ bufferMemory: 1000 })
       memory.used = 900
-      const fork = (size: number) => Effect.forkChild(memory.room(size), { startImmediately: true })
+      const fork = (size: number) =>
+        Effect.forkChild(memory.room(size, { isAdmitted: false }), { startImmediately: true })
       const large = yield* fork(500)
       const small = yield* fork(50)
       assert.isTrue(memory.isExhausted)
@@ -104,12 +105,99 @@ describe("Accumulator", () => {
     Effect.gen(function* () {
       const { memory } = make({ bufferMemory: 1000 })
       memory.used = 900
-      const waiting = yield* Effect.forkChild(memory.room(200), { startImmediately: true })
+      const waiting = yield* Effect.forkChild(memory.room(200, { isAdmitted: false }), { startImmediately: true })
       memory.release(900)
       yield* Fiber.join(waiting)
       assert.strictEqual(memory.used, 200)
       memory.release(200)
       assert.strictEqual(memory.used, 0)
+    })
+  )
+
+  it.live("C54 ten thousand who wait for the same room get it one after the other", () =>
+    Effect.gen(function* () {
+      const { memory } = make({ bufferMemory: 1000 })
+      memory.used = 1000
+      let admitted = 0
+      const waiting = Effect.forEach(
+        Array.from({ length: 10_000 }),
+        () =>
+          Effect.andThen(
+            memory.room(1000, { isAdmitted: false }),
+            Effect.sync(() => {
+              admitted++
+              memory.release(1000)
+            })
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
+      const all = yield* Effect.forkChild(waiting, { startImmediately: true })
+      memory.release(1000)
+      yield* Fiber.join(all)
+      assert.strictEqual(admitted, 10_000)
+      assert.strictEqual(memory.used, 0)
+    })
+  )
+
+  it("a part of a batch takes no new records: others may have come in between", () => {
+    const { accumulator, append, take } = make()
+    append(0, 10)
+    append(0, 20)
+    const batch = take(0)
+    const between = append(0, 30)
+    accumulator.rebuild(
+      batch,
+      2,
+      (index) => index,
+      (queue, others) => queue.abandon(batch, others)
+    )
+    assert.strictEqual(append(0, 40), between)
+    const taken = [take(0), take(0), take(0)]
+    assert.strictEqual(taken[2], between)
+    assert.notStrictEqual(append(0, 50), taken[1])
+  })
+
+  it("who hears of a rebuilt batch and sends more is not given the old one", () => {
+    const { accumulator, append } = make()
+    const batch = append(0, 10)
+    let next: Batch | undefined
+    batch.listen({
+      done: () => {
+        next = append(0, 20)
+      }
+    })
+    batch.cancel(0)
+    assert.notStrictEqual(next, undefined)
+    assert.notStrictEqual(next, batch)
+    assert.deepStrictEqual(accumulator.queues("t")[0]!.waiting, [next])
+    assert.deepStrictEqual([...accumulator.incomplete], [next])
+  })
+
+  it("C47 a batch that all callers have left gives its memory back at once", () => {
+    const { accumulator, append, memory, wakes } = make()
+    const batch = append(0, 10)
+    append(0, 20)
+    batch.cancel(0)
+    assert.isAbove(memory.used, 0)
+    const before = wakes()
+    batch.cancel(1)
+    assert.strictEqual(memory.used, 0)
+    assert.strictEqual(accumulator.pending.size, 0)
+    assert.strictEqual(accumulator.incomplete.size, 0)
+    assert.isAbove(wakes(), before)
+  })
+
+  it.effect("C47 one who waits for room gets that of records whose callers have left", () =>
+    Effect.gen(function* () {
+      const { append, memory } = make({ bufferMemory: 1000 })
+      const batch = append(0, 400)
+      append(0, 400)
+      append(0, 50)
+      const waiting = yield* Effect.forkChild(memory.room(500, { isAdmitted: false }), { startImmediately: true })
+      batch.cancel(0)
+      assert.isUndefined(waiting.pollUnsafe())
+      batch.cancel(1)
+      yield* Fiber.join(waiting)
     })
   )
 

@@ -463,6 +463,50 @@ describe("Idempotence", () => {
     })
   )
 
+  it.live("C50 a broker that names records which the batch does not have refuses the batch", () =>
+    Effect.gen(function* () {
+      const { log, make } = yield* scripted()
+      const producer = yield* make()
+      const recordErrors = [{ batchIndex: 9, batchIndexErrorMessage: "what" }]
+      log.fault = () => ({ verdict: { errorCode: codes.INVALID_RECORD, recordErrors } })
+      const outcomes = yield* sendAll(producer, ["a", "b"])
+      assert.deepStrictEqual(outcomes.map(reasonOf), ["Rejected", "Rejected"])
+      assert.strictEqual(log.arrived.length, 1)
+    })
+  )
+
+  it.live("C49 what comes while the parts of a batch are sent stays behind what was in flight with it", () =>
+    Effect.gen(function* () {
+      const { log, make } = yield* scripted()
+      const producer = yield* make({ batchSize: 400 })
+      yield* sendAll(producer, ["start"])
+      log.delay = () => 20
+      log.fault = ({ values }) => (values.length > 2 ? { verdict: { errorCode: codes.MESSAGE_TOO_LARGE } } : undefined)
+      // Arrays come all the while, so that some come between the parts and what was in flight behind the whole.
+      const sending = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.from({ length: 60 }, (_, index) => index),
+          (index) => Effect.delay(producer.enqueue(topic, { key: null, value: String(index), partition: 0 }), 2)
+        )
+      )
+      yield* Effect.forEach(yield* Fiber.join(sending), (acknowledged) => acknowledged, { concurrency: "unbounded" })
+      assert.deepStrictEqual(log.values(0), ["start", ...numbers(0, 60)])
+    })
+  )
+
+  it.live("C40 a gap left by what the broker has refused is no loss, and nobody is told of one", () =>
+    Effect.gen(function* () {
+      const { log, logged, make } = yield* scripted()
+      const producer = yield* make(oneByOne)
+      yield* sendAll(producer, ["start"])
+      log.delay = () => 20
+      log.fault = ({ values }) => (values[0] === "1" ? { verdict: { errorCode: codes.INVALID_RECORD } } : undefined)
+      yield* sendAll(producer, numbers(0, 8))
+      assert.deepStrictEqual(log.values(0), ["start", "0", ...numbers(2, 6)])
+      assert.deepStrictEqual(logged, [])
+    })
+  )
+
   it.live("C57 brokers that know no idempotence: off, with one line in the log", () =>
     Effect.gen(function* () {
       const { log, logged, make } = yield* scripted({ offered: { InitProducerId: "none" } })

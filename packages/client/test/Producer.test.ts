@@ -4,7 +4,7 @@ import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
 import { Produce, type ProduceRequest } from "@kafka-effect/protocol/messages/Produce"
 import * as Records from "@kafka-effect/protocol/Records"
-import { type Duration, Effect, Exit, Fiber, Option } from "effect"
+import { type Duration, Effect, Exit, Fiber, Option, Stream } from "effect"
 import * as Kafka from "../src/Kafka.ts"
 import * as Producer from "../src/Producer.ts"
 import * as Serde from "../src/Serde.ts"
@@ -222,6 +222,86 @@ describe("Producer", () => {
       const error = yield* Effect.flip(acknowledged)
       assert.strictEqual(error.reason._tag, "Closed")
       assert.include(error.message, "may have been written")
+    })
+  )
+
+  it.live("partitions take turns where a request has no room for all of them", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 3)
+      answering(cluster.brokers[0], () => ({}))
+      const producer = yield* make({ linger: 0, batchSize: 0, maxRequestSize: 700, enableIdempotence: false })
+      const value = "x".repeat(400)
+      // The first partition always has more to send.
+      const busy = yield* Effect.forkChild(
+        producer.sendAll(
+          topic,
+          Array.from({ length: 50 }, () => ({ key: null, value, partition: 0 }))
+        ),
+        { startImmediately: true }
+      )
+      yield* producer.sendAll(
+        topic,
+        [1, 2].map((partition) => ({ key: null, value, partition }))
+      )
+      assert.isUndefined(busy.pollUnsafe())
+      yield* Fiber.join(busy)
+    })
+  )
+
+  it.live("C47 what comes behind a batch that all callers have left is sent all the same", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      answering(cluster.brokers[0], () => ({}))
+      const producer = yield* make({ linger: "200 millis", batchSize: 300 })
+      const leaving = yield* Effect.forkChild(producer.send(topic, { key: null, value: "x".repeat(200) }), {
+        startImmediately: true
+      })
+      const staying = yield* producer.enqueue(topic, { key: null, value: "y".repeat(200) })
+      yield* Fiber.interrupt(leaving)
+      yield* staying
+      assert.strictEqual(cluster.brokers[0].of(Produce).length, 1)
+    })
+  )
+
+  it.live("through gives what was acknowledged before the first that failed", () =>
+    Effect.gen(function* () {
+      const { cluster, make } = yield* scripted(1, 1)
+      answering(cluster.brokers[0], () => ({}))
+      const producer = yield* make({ linger: 0 })
+      const given: Array<string> = []
+      const error = yield* Stream.fromArray(["a", "b", "c"]).pipe(
+        producer.through(topic, (value) => ({ key: null, value, partition: value === "c" ? 7 : 0 })),
+        Stream.runForEach(([value]) => Effect.sync(() => given.push(value))),
+        Effect.flip
+      )
+      assert.deepStrictEqual(given, ["a", "b"])
+      assert.strictEqual(error._tag === "ProducerError" && error.reason._tag, "InvalidPartition")
+    })
+  )
+
+  it.live("an answer is for the topic that the request named, whatever metadata says since", () =>
+    Effect.gen(function* () {
+      const { cluster, kafka, make } = yield* scripted(1, 1, "20 millis", { Produce: [0, 13] })
+      const ids = ["AAAAAAAAAAAAAAAAAAAAAQ", "AAAAAAAAAAAAAAAAAAAAAg"]
+      const described = cluster.topics.get("t")!
+      described.id = ids[0]
+      cluster.brokers[0].on(Produce, ({ message }) => {
+        const responses = message.topicData.map(({ topicId }) => ({
+          topicId,
+          partitionResponses: [{ index: 0, errorCode: 0, baseOffset: 5n }]
+        }))
+        return ScriptedBroker.respond({ responses }, { delay: 300 })
+      })
+      const producer = yield* make({ linger: 0 })
+      const sending = yield* Effect.forkChild(producer.send(topic, { key: null, value: "a" }), {
+        startImmediately: true
+      })
+      yield* Effect.sleep(100)
+      described.id = ids[1]
+      yield* kafka.cluster.refresh(["t"])
+      const { offset } = yield* Fiber.join(sending)
+      assert.deepStrictEqual(offset, Option.some(5n))
+      assert.strictEqual(cluster.brokers[0].of(Produce).length, 1)
     })
   )
 

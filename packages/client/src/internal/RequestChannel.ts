@@ -66,7 +66,12 @@ export const make = Effect.fnUntraced(function* <E>(
   yield* run(Effect.forever(readOnce, { disableYield: true }))
   yield* run(writer.loop)
   yield* run(watcher.loop)
-  yield* Deferred.await(state.ended).pipe(Effect.andThen(Scope.close(scope, Exit.void)), Effect.forkIn(outer))
+  yield* Deferred.await(state.ended).pipe(
+    // Whose request failed may use its bytes for something else: none may leave after that.
+    Effect.flatMap(({ reason }) => (isOrderly(reason) ? Effect.void : socket.destroy)),
+    Effect.andThen(Scope.close(scope, Exit.void)),
+    Effect.forkIn(outer)
+  )
 
   return {
     exchange: <A>(exchange: Exchange<A>) =>
@@ -89,6 +94,10 @@ export const make = Effect.fnUntraced(function* <E>(
     retire: Effect.sync(() => state.retire())
   }
 })
+
+/** Whether everything that was written may still go out. */
+const isOrderly = (reason: KafkaError["reason"]): boolean =>
+  reason._tag === "ConnectionLost" && ["client", "idle", "replaced"].includes(reason.closedBy)
 
 const makeWriter = (state: ChannelState, socket: ByteSocket, now: () => number) => {
   const { pipeline } = state

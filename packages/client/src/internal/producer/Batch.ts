@@ -37,6 +37,11 @@ export interface Order {
   readonly width: number
 }
 
+/** Who has to know that records were taken out of a batch. @internal */
+export interface Owner {
+  readonly cancelled: (batch: Batch) => void
+}
+
 /** Who waits for a batch. @internal */
 export interface Listener {
   readonly done: () => void
@@ -54,6 +59,8 @@ export class Batch {
   readonly createdAt: number
   /** Its place among the batches of its partition: the begin of a range of numbers, which its parts divide. */
   readonly order: Order
+  /** It takes no more records: it was taken, or is a part of one that was. */
+  isClosed = false
   /** It was taken for a request: its records stay as they are, and in their order. */
   isTaken = false
   /** How often it was given to a connection. */
@@ -74,6 +81,7 @@ export class Batch {
   exit: Exit.Exit<Written, ProducerError> | undefined = undefined
   /** For a mark of whoever counts the batches of an array of records. */
   mark: unknown = undefined
+  private readonly owner: Owner | undefined
   private cancelled: Set<number> | undefined = undefined
   private pieces: ReadonlyArray<Piece> | undefined = undefined
   private openPieces = 0
@@ -85,13 +93,15 @@ export class Batch {
     partition: number,
     slab: Uint8Array | number,
     createdAt: number,
-    order: Order = { from: 0, width: 1 }
+    order: Order = { from: 0, width: 1 },
+    owner?: Owner
   ) {
     this.topic = topic
     this.partition = partition
     this.builder = new RecordBatchBuilder(slab)
     this.createdAt = createdAt
     this.order = order
+    this.owner = owner
   }
 
   /** Whether every record has its outcome. */
@@ -141,6 +151,7 @@ export class Batch {
     } else if (this.exit === undefined && !this.isTaken) {
       this.cancelled ??= new Set()
       this.cancelled.add(index)
+      this.owner?.cancelled(this)
     }
   }
 

@@ -19,7 +19,7 @@ import {
   Rejected
 } from "../../ProducerError.ts"
 import { brokerError, describeBroker } from "../BrokerErrors.ts"
-import type { Accumulator } from "./Accumulator.ts"
+import type { Accumulator, Fate } from "./Accumulator.ts"
 import { type Batch, unsaid } from "./Batch.ts"
 import type { ProducerMetrics } from "./ProducerMetrics.ts"
 
@@ -75,7 +75,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
   const { metrics } = options
 
   const fail = (batch: Batch, error: ProducerError): void => {
-    metrics.failed(batch.builder.count)
+    if (accumulator.incomplete.has(batch)) metrics.failed(batch.builder.count)
     accumulator.complete(batch, Exit.fail(error))
   }
 
@@ -84,7 +84,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     const queue = accumulator.queueOf(batch)
     if (outcome === "unknown") {
       queue.acknowledged(batch, unsaid.baseOffset)
-      metrics.acknowledged(batch)
+      if (accumulator.incomplete.has(batch)) metrics.acknowledged(batch)
       accumulator.complete(batch, Exit.succeed(unsaid))
     } else {
       queue.abandon(batch)
@@ -105,7 +105,9 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     const queue = accumulator.queueOf(batch)
     const { deliveryTimeout } = options
     const maybeWritten = batch.maybeWritten || queue.inFlight.includes(batch)
-    const neverSent = trouble ?? "the partition had no leader that could be reached"
+    const hasLeader = (cluster.leaderFor(topic, partition)?.nodeId ?? -1) >= 0
+    const neverSent =
+      trouble ?? (hasLeader ? "no request to its leader had room for it" : "the partition had no leader")
     const detail = batch.lastError ?? (batch.attempts > 0 ? "no answer came" : neverSent)
     // One in flight stays there until its request has ended: it keeps its place in the order.
     refuse(
@@ -131,7 +133,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
         queue.drop(batch)
         queue.abandon(batch)
         accumulator.settle(queue)
-        metrics.failed(batch.builder.count)
+        if (accumulator.incomplete.has(batch)) metrics.failed(batch.builder.count)
         accumulator.complete(batch, Exit.failCause(cause))
       }
     })
@@ -167,31 +169,28 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
   const split = (batch: Batch): void => {
     const half = batch.builder.count / 2
     batch.maybeWritten = false
-    const queue = accumulator.queueOf(batch)
-    queue.abandon(
-      batch,
-      accumulator.rebuild(batch, 2, (index) => (index < half ? 0 : 1))
-    )
-    accumulator.settle(queue)
+    const fateOf = (index: number): number => (index < half ? 0 : 1)
+    accumulator.rebuild(batch, 2, fateOf, (queue, others) => queue.abandon(batch, others))
   }
 
-  /** The broker names the records that it does not want (KIP-467): the others are sent again without them. */
-  const withoutRefused = (batch: Batch, answer: PartitionProduceResponse): void => {
-    const { topic } = batch
-    const refused = new Map(
-      answer.recordErrors.map(({ batchIndex, batchIndexErrorMessage }) => {
-        const detail = batchIndexErrorMessage ?? answer.errorMessage ?? "the broker calls it invalid"
-        return [batchIndex, Exit.fail(new ProducerError({ reason: new InvalidRecord({ topic, detail }) }))]
-      })
-    )
+  /** The records that the broker names as not wanted (KIP-467), as far as the batch has them. */
+  const refusedRecords = (batch: Batch, answer: PartitionProduceResponse) => {
+    const { builder, topic } = batch
+    const refused = new Map<number, Exit.Exit<never, ProducerError>>()
+    for (const { batchIndex, batchIndexErrorMessage } of answer.recordErrors) {
+      if (batchIndex < 0 || batchIndex >= builder.count) continue
+      const detail = batchIndexErrorMessage ?? answer.errorMessage ?? "the broker calls it invalid"
+      refused.set(batchIndex, Exit.fail(new ProducerError({ reason: new InvalidRecord({ topic, detail }) })))
+    }
+    return refused
+  }
+
+  /** The records that are not refused are sent again without the others. */
+  const withoutRefused = (batch: Batch, refused: ReadonlyMap<number, Exit.Exit<never, ProducerError>>): void => {
     batch.maybeWritten = false
     metrics.failed(refused.size)
-    const queue = accumulator.queueOf(batch)
-    queue.abandon(
-      batch,
-      accumulator.rebuild(batch, 1, (index) => refused.get(index) ?? 0)
-    )
-    accumulator.settle(queue)
+    const fateOf = (index: number): Fate => refused.get(index) ?? 0
+    accumulator.rebuild(batch, 1, fateOf, (queue, others) => queue.abandon(batch, others))
   }
 
   const acknowledged = (batch: Batch, answer: PartitionProduceResponse): void => {
@@ -203,7 +202,7 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     queue.acknowledged(batch, written.baseOffset < 0 ? written.baseOffset : written.baseOffset + BigInt(count - 1))
     accumulator.settle(queue)
     // One whose time was over has failed already.
-    if (batch.exit === undefined) metrics.acknowledged(batch)
+    if (accumulator.incomplete.has(batch)) metrics.acknowledged(batch)
     accumulator.complete(batch, Exit.succeed(written))
     accumulator.reuse(batch)
   }
@@ -213,9 +212,12 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
     const queue = accumulator.queueOf(batch)
     const isLater = !queue.isFirst(batch)
     const saysNothing = answer.errorCode === codes.UNKNOWN_PRODUCER_ID && answer.logStartOffset < 0
+    const isExpected = queue.hasGapBefore(batch)
     again(batch, why, isLater || saysNothing ? "retry" : "restart")
     if (isLater || saysNothing) return Effect.void
     batch.notBefore = 0
+    // What is missing has failed, and its callers know.
+    if (isExpected) return Effect.void
     // Records that were deleted take the producer's state with them: nothing is lost by that.
     const isDeleted = answer.errorCode === codes.UNKNOWN_PRODUCER_ID && answer.logStartOffset > queue.lastOffset
     const what = isDeleted ? "its records were deleted" : "acknowledged records may have been lost"
@@ -255,7 +257,8 @@ export const make = (cluster: Cluster, accumulator: Accumulator, options: Option
       again(batch, cause.message, "retry")
       return annotate(batch)(Effect.logDebug(`a batch is sent again: ${cause.message}`))
     }
-    if (answer.recordErrors.length > 0 && batch.exit === undefined) withoutRefused(batch, answer)
+    const refused = refusedRecords(batch, answer)
+    if (refused.size > 0 && batch.exit === undefined) withoutRefused(batch, refused)
     else finish(batch, new ProducerError({ reason: new Rejected({ topic, partition, cause }) }))
     return Effect.void
   }

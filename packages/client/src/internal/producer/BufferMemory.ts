@@ -9,6 +9,11 @@ import * as Effect from "effect/Effect"
 /** Of the slabs that are kept, as a part of the whole memory. */
 const keptPart = 4
 
+/** Whether room was given: whoever waited for it has to release it then, interrupted or not. @internal */
+export interface Admission {
+  isAdmitted: boolean
+}
+
 interface Waiter {
   readonly size: number
   readonly resume: () => void
@@ -22,6 +27,7 @@ export class BufferMemory {
   private readonly slabSize: number
   private readonly slabs: Array<Uint8Array> = []
   private readonly waiters: Array<Waiter> = []
+  private isAdmitting = false
 
   /** Slabs of at least `slabSize` bytes are kept. */
   constructor(total: number, slabSize: number) {
@@ -39,22 +45,22 @@ export class BufferMemory {
     return this.waiters.length === 0 && this.used + size <= this.total
   }
 
-  /** Waits, in turn with others, until there is room, and holds it: whoever got it calls `release` for it. */
-  room(size: number): Effect.Effect<void> {
+  /** Waits, in turn with others, until there is room, and holds it. */
+  room(size: number, admission: Admission): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      let isAdmitted = false
       const waiter: Waiter = {
         size,
         resume: () => {
-          isAdmitted = true
+          admission.isAdmitted = true
           resume(Effect.void)
         }
       }
       this.waiters.push(waiter)
       this.admit()
       return Effect.sync(() => {
-        if (isAdmitted) return this.release(size)
-        this.waiters.splice(this.waiters.indexOf(waiter), 1)
+        const place = this.waiters.indexOf(waiter)
+        if (place < 0) return
+        this.waiters.splice(place, 1)
         // Whoever gives up may have been what others waited behind.
         this.admit()
       })
@@ -81,11 +87,17 @@ export class BufferMemory {
   }
 
   private admit(): void {
-    // A record larger than the whole memory was refused before.
-    while (this.waiters.length > 0 && this.used + this.waiters[0].size <= this.total) {
-      const { resume, size } = this.waiters.shift()!
-      this.used += size
-      resume()
-    }
+    if (this.isAdmitting || this.waiters.length === 0) return
+    this.isAdmitting = true
+    // Not at once: who is resumed goes on before `resume` returns, and the caller is in the middle of something.
+    queueMicrotask(() => {
+      // A record larger than the whole memory was refused before.
+      while (this.waiters.length > 0 && this.used + this.waiters[0].size <= this.total) {
+        const { resume, size } = this.waiters.shift()!
+        this.used += size
+        resume()
+      }
+      this.isAdmitting = false
+    })
   }
 }

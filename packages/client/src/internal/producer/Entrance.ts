@@ -180,9 +180,10 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
     const index = placements.count
     const headers = headersOf(encoded, index)
     const size = RecordBatchBuilder.maximumRecordBytes(encoded.keys[index], encoded.values[index], headers)
+    const admission = { isAdmitted: false }
     return Effect.uninterruptibleMask((restore) =>
       restore(
-        Effect.timeoutOrElse(memory.room(size), {
+        Effect.timeoutOrElse(memory.room(size, admission), {
           duration: maxBlock,
           orElse: () => {
             const { name: topic } = state.topic
@@ -195,7 +196,11 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
           Effect.sync(() => {
             if (isClosed()) placements.fail(closed(state.topic.name))
             else place(state, encoded, placements, headers, size)
-            memory.release(size)
+          })
+        ),
+        Effect.ensuring(
+          Effect.sync(() => {
+            if (admission.isAdmitted) memory.release(size)
           })
         )
       )
@@ -210,6 +215,8 @@ export const make = (cluster: Cluster, accumulator: Accumulator, choose: Choose,
         if (Result.isFailure(found)) return failRest(encoded, placements, found.failure)
         continue
       }
+      accumulator.reclaim()
+      if (appendNow(name, encoded, placements)) return
       // Whoever waits for room makes the sender hurry.
       accumulator.wake()
       const placed = yield* Effect.result(placeWithRoom(state, encoded, placements))

@@ -68,6 +68,7 @@ export class PartitionQueue {
     const batch = this.waiting.shift()!
     if (this.node !== node) this.isProven = false
     this.node = node
+    batch.isClosed = true
     batch.isTaken = true
     if (current !== undefined && batch.baseSequence < 0) {
       this.identity ??= current
@@ -118,6 +119,11 @@ export class PartitionQueue {
     this.leave(batch)
     this.recover()
     this.insert(batch)
+  }
+
+  /** Whether something before this batch has ended without being written, for what is known: its numbers are no good. */
+  hasGapBefore(batch: Batch): boolean {
+    return this.needsEpoch || this.outdatedFrom < batch.order.from
   }
 
   /** Whether every batch that was sent before this one has its outcome. */

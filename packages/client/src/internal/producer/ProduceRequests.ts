@@ -47,6 +47,8 @@ export interface Prepared {
   readonly message: Wire.Input<ProduceRequest>
   readonly sent: ReadonlyArray<Encoded>
   readonly refused: ReadonlyArray<Refused>
+  /** The topics' names by the ids that the request gives them. */
+  readonly topicNames: ReadonlyMap<string, string>
 }
 
 /** The record format that belongs to a version of Produce. */
@@ -97,7 +99,8 @@ export const prepare = Effect.fnUntraced(function* (
     version >= topicIdVersion ? { topicId: ids.get(name)!, partitionData } : { name, partitionData }
   )
   const timeoutMs = cluster.settings.requestTimeout
-  return { version, sent, refused, message: { acks: options.acks, timeoutMs, topicData } }
+  const topicNames = new Map([...ids].map(([name, id]) => [id, name]))
+  return { version, sent, refused, topicNames, message: { acks: options.acks, timeoutMs, topicData } }
 })
 
 const refusal = (batch: Batch, detail: string): Refused => {
@@ -150,9 +153,8 @@ export const span =
 /** The answers by topic and partition. @internal */
 export const byPartition = (
   response: ProduceResponse,
-  cluster: Cluster
+  topicNames: ReadonlyMap<string, string>
 ): ReadonlyMap<string, ReadonlyMap<number, PartitionProduceResponse>> => {
-  const { topicNames } = cluster.metadata()
   const found = new Map<string, ReadonlyMap<number, PartitionProduceResponse>>()
   for (const { name, partitionResponses, topicId } of response.responses) {
     const topic = name === "" ? topicNames.get(topicId) : name

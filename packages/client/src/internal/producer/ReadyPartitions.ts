@@ -55,7 +55,7 @@ export const make = (
     const [batch] = queue.waiting
     const isFull = queue.waiting.length > 1 || batch.builder.sizeInBytes >= options.batchSize
     const lingers =
-      !isFull && !batch.isTaken && !accumulator.memory.isExhausted && batch.createdAt > accumulator.flushBefore
+      !isFull && !batch.isClosed && !accumulator.memory.isExhausted && batch.createdAt > accumulator.flushBefore
     return Math.max(batch.notBefore, lingers ? batch.createdAt + options.linger : 0)
   }
 
@@ -101,6 +101,8 @@ export const make = (
       if (batches.length > 0 && size + bytes > options.maxRequestSize) break
       const current = identity.isOn() ? (queue.identity ?? identity.current()) : undefined
       batches.push(queue.take(nodeId, current))
+      // To the end of the line: what did not fit into this request is first in the next.
+      accumulator.pending.delete(queue)
       accumulator.settle(queue)
       size += bytes
     }

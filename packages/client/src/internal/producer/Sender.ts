@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import { Produce } from "@kafka-effect/protocol/messages/Produce"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -68,9 +69,14 @@ export const start = Effect.fnUntraced(function* (
     batches: ReadonlyArray<Batch>
   ) {
     const connection = yield* lane.connection
-    const wanted = batches.filter(outcomes.isWanted)
-    const prepared = yield* ProduceRequests.prepare(cluster, connection, wanted, options)
+    let wanted = batches.filter(outcomes.isWanted)
+    let prepared = yield* ProduceRequests.prepare(cluster, connection, wanted, options)
     for (const { batch, reason } of prepared.refused) outcomes.finish(batch, new ProducerError({ reason }))
+    // Compression takes time, in which a batch's may be over: what has failed as "not written" must not be sent.
+    while (prepared.sent.some(({ batch }) => batch.exit !== undefined)) {
+      wanted = prepared.sent.map(({ batch }) => batch).filter(outcomes.isWanted)
+      prepared = yield* ProduceRequests.prepare(cluster, connection, wanted, options)
+    }
     if (prepared.sent.length === 0) return
     const started = now()
     for (const { batch, size } of prepared.sent) {
@@ -90,7 +96,7 @@ export const start = Effect.fnUntraced(function* (
     latch.openUnsafe()
     const response = yield* Fiber.join(answer)
     metrics.answered(now() - started, accumulator.memory.used)
-    const answers = ProduceRequests.byPartition(response, cluster)
+    const answers = ProduceRequests.byPartition(response, prepared.topicNames)
     for (const { batch } of prepared.sent) {
       yield* outcomes.answered(batch, answers.get(batch.topic)?.get(batch.partition), lane.nodeId, response)
     }
@@ -137,11 +143,16 @@ export const start = Effect.fnUntraced(function* (
 
   /** Ends what has waited too long; gives the time of the next such batch. */
   const expire = (time: number): number => {
+    let next = Number.POSITIVE_INFINITY
     for (const batch of accumulator.incomplete) {
-      if (time < batch.createdAt + deliveryTimeout) return batch.createdAt + deliveryTimeout
-      outcomes.expire(batch, identity.trouble())
+      const end = batch.createdAt + deliveryTimeout
+      if (time >= end) outcomes.expire(batch, identity.trouble())
+      else {
+        next = Math.min(next, end)
+        if (accumulator.parts.size === 0) break
+      }
     }
-    return Number.POSITIVE_INFINITY
+    return next
   }
 
   /** Sends what is ready; gives the time of the next look, in milliseconds of the clock. */
@@ -170,8 +181,11 @@ export const start = Effect.fnUntraced(function* (
     if (nextLook === Number.POSITIVE_INFINITY) yield* latch.await
     else yield* Effect.raceFirst(latch.await, Effect.sleep(Math.max(1, nextLook - now())))
   }).pipe(
+    // What was there has failed then; what comes later is sent.
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : outcomes.died(accumulator.incomplete, cause)
+    ),
     Effect.forever,
-    Effect.tapCause((cause) => outcomes.died(accumulator.incomplete, cause)),
     Effect.forkScoped
   )
 })

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import type { Producer } from "../../Producer.ts"
 import type { ProducerError } from "../../ProducerError.ts"
 import { SerdeError } from "../../Serde.ts"
-import type { ProducerRecord, Topic } from "../../Topic.ts"
+import type { ProducerRecord, RecordMetadata, Topic } from "../../Topic.ts"
 import * as Acknowledgement from "./Acknowledgement.ts"
 import { Batch } from "./Batch.ts"
 import { contextsOf, encode, encodePart, withOwn } from "./Encoded.ts"
@@ -32,6 +32,17 @@ const traceHeaders: Effect.Effect<Headers> = Effect.map(Effect.option(Effect.cur
   const text = `00-${traceId.padStart(32, "0")}-${spanId.padStart(16, "0")}-${sampled ? "01" : "00"}`
   return [["traceparent", utf8.encode(text)]]
 })
+
+/** The elements whose records were acknowledged, up to the first that failed. */
+const acknowledgedOf = <A>(elements: ReadonlyArray<A>, placements: Placements) => {
+  const acknowledged: Array<readonly [A, RecordMetadata]> = []
+  for (let index = 0; index < elements.length; index++) {
+    const outcome = placements.outcomeOf(index)
+    if (Exit.isFailure(outcome)) return { acknowledged, failure: outcome.cause }
+    acknowledged.push([elements[index], outcome.value])
+  }
+  return { acknowledged, failure: undefined }
+}
 
 /** @internal */
 export const make = (
@@ -157,15 +168,15 @@ export const make = (
         // Acknowledgements are waited for behind this buffer, while further arrays are sent.
         Stream.bufferArray({ capacity: arraysInFlight }),
         Stream.mapEffect(({ elements, placements }) =>
-          Effect.flatMap(placements.await, () => {
+          Effect.map(placements.await, () => {
             open.delete(placements)
-            const acknowledged = elements.map((element, index) =>
-              Exit.map(placements.outcomeOf(index), (metadata) => [element, metadata] as const)
-            )
-            return Effect.all(acknowledged)
+            return acknowledgedOf(elements, placements)
           })
         ),
-        Stream.flattenIterable,
+        Stream.flatMap(({ acknowledged, failure }) => {
+          const given = Stream.fromArray(acknowledged)
+          return failure === undefined ? given : Stream.concat(given, Stream.failCause(failure))
+        }),
         Stream.ensuring(
           Effect.sync(() => {
             for (const placements of open) placements.cancel()
