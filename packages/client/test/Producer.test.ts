@@ -229,13 +229,14 @@ describe("Producer", () => {
     Effect.gen(function* () {
       const { cluster, make } = yield* scripted(1, 3)
       answering(cluster.brokers[0], () => ({}))
-      const producer = yield* make({ linger: 0, batchSize: 0, maxRequestSize: 700, enableIdempotence: false })
+      const producer = yield* make({ linger: 0, batchSize: 0, maxRequestSize: 700 })
       const value = "x".repeat(400)
-      // The first partition always has more to send.
+      // The first partition may have five in flight, as many as the broker gets at a time, and always has more to send.
+      yield* producer.send(topic, { key: null, value, partition: 0 })
       const busy = yield* Effect.forkChild(
         producer.sendAll(
           topic,
-          Array.from({ length: 50 }, () => ({ key: null, value, partition: 0 }))
+          Array.from({ length: 500 }, () => ({ key: null, value, partition: 0 }))
         ),
         { startImmediately: true }
       )
