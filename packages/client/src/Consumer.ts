@@ -22,6 +22,7 @@ import { retryUntil } from "./internal/Backoff.ts"
 import { damaged, FetchedPartition } from "./internal/consumer/FetchedPartition.ts"
 import * as Fetcher from "./internal/consumer/Fetcher.ts"
 import * as Offsets from "./internal/consumer/Offsets.ts"
+import * as StartPosition from "./internal/consumer/StartPosition.ts"
 import * as Settings from "./internal/Settings.ts"
 import { Kafka } from "./Kafka.ts"
 import { KafkaError } from "./KafkaError.ts"
@@ -122,7 +123,8 @@ export const assign = <T extends AnyTopic>(
       yield* checkPartitions(cluster, options)
       const partitions = yield* positioned(cluster, options, parsed)
       const topics = new Map<string, T>(options.partitions.map(([topic]) => [topic.name, topic]))
-      const fetcher = yield* Fetcher.make(cluster, partitions, parsed)
+      const fetcher = yield* Fetcher.make(cluster, parsed)
+      fetcher.add(partitions)
       return Stream.fromPull(Effect.succeed(pullFrom(fetcher, topics)))
     })
   )
@@ -205,10 +207,10 @@ const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
         const reason = new OffsetOutOfRange({ topic, partition, offset: position, earliest, latest })
         return yield* new ConsumerError({ reason })
       }
-      position = fallback === "earliest" ? earliest : latest
+      position = StartPosition.fallBack(fallback, position, { earliest, latest })
     }
     const end = until === "end" ? ends[index] : undefined
-    fetched.push(new FetchedPartition({ ...places[index], position, end, maxBytes: maxPartitionFetchBytes }))
+    fetched.push(new FetchedPartition({ ...places[index], start: position, end, maxBytes: maxPartitionFetchBytes }))
   }
   return fetched
 })

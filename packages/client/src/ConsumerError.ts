@@ -63,6 +63,25 @@ export class OffsetOutOfRange extends Schema.TaggedError<OffsetOutOfRange>(
 }
 
 /**
+ * Records that were read are no longer in the partition: its log was cut back when it got another leader (unclean leader
+ * election, KIP-320), and other records may have their offsets now.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Truncated extends Schema.TaggedError<Truncated>("kafka-effect/ConsumerError/Truncated")("Truncated", {
+  ...place,
+  /** Where reading would have gone on. */
+  offset: Schema.BigInt,
+  /** The first offset whose record may be another one now. */
+  divergentOffset: Schema.BigInt
+}) {
+  override get message(): string {
+    return `${describePlace(this)} was cut back to offset ${this.divergentOffset}, after it had been read up to offset ${this.offset}. Begin anew there, or set fallback`
+  }
+}
+
+/**
  * The topic was deleted and created again while it was read: the offsets of the old one mean nothing in the new one.
  *
  * @category errors
@@ -138,6 +157,7 @@ export class ConsumerError extends Schema.TaggedError<ConsumerError>("kafka-effe
     TopicUnavailable,
     InvalidPartition,
     OffsetOutOfRange,
+    Truncated,
     TopicRecreated,
     Rejected,
     InvalidRecords,

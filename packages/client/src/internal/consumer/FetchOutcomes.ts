@@ -7,28 +7,50 @@ import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
 import type { FetchResponse, PartitionData } from "@kafka-effect/protocol/messages/Fetch"
 import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type { Cluster } from "../../Cluster.ts"
-import { ConsumerError, OffsetOutOfRange, Rejected, TopicRecreated } from "../../ConsumerError.ts"
+import { ConsumerError, Rejected, TopicRecreated, Truncated } from "../../ConsumerError.ts"
 import type { KafkaError } from "../../KafkaError.ts"
 import { brokerError, describeBroker } from "../BrokerErrors.ts"
 import type { FetchedPartition } from "./FetchedPartition.ts"
-import * as Offsets from "./Offsets.ts"
+import type { Fallback } from "./StartPosition.ts"
+
+/** Why reading went on elsewhere. @internal */
+export type ResetCause = "out-of-range" | "truncation" | "recreated"
 
 /** @internal */
 export interface Options {
   readonly isolation: "committed" | "uncommitted"
   /** Where to go on when the position does not exist (any more). */
-  readonly fallback: "earliest" | "latest" | "fail"
+  readonly fallback: Fallback
+  /** Hears that a partition is read on elsewhere than it was. */
+  readonly onReset?: ((partition: FetchedPartition, from: bigint, to: bigint, cause: ResetCause) => void) | undefined
+}
+
+/** @internal */
+export interface Clock {
+  /** Milliseconds; only goes forward. */
+  readonly now: () => number
+  /** Milliseconds since 1970. */
+  readonly today: () => number
+  readonly random: () => number
 }
 
 /** @internal */
 export interface FetchOutcomes {
-  /** Lets a partition wait before it is fetched again, longer each time in a row. */
+  /** Lets a partition wait before a broker is asked about it again, longer each time in a row. */
   readonly backOff: (partition: FetchedPartition) => void
+  /** What a broker said about a partition is an error: it is tried again, or ends with it. */
+  readonly refused: (partition: FetchedPartition, cause: KafkaError) => void
   /** Whether a partition's topic is still the one that its position belongs to; else it begins anew, as asked, or ends. */
-  readonly isSameTopic: (partition: FetchedPartition) => Effect.Effect<boolean>
-  /** A broker answered for a partition with an error code. */
+  readonly isSameTopic: (partition: FetchedPartition) => boolean
+  /** Reads on elsewhere, and tells so. */
+  readonly reset: (partition: FetchedPartition, to: bigint, epoch: number, cause: ResetCause) => void
+  /**
+   * The log of the leader ends an epoch here. False when records that were read are not in it: then the partition goes on
+   * at the divergence, or ends. An offset or epoch of -1 says that the leader does not know: nothing is concluded.
+   */
+  readonly isInLog: (partition: FetchedPartition, leaderEpoch: number, endOffset: bigint) => boolean
+  /** A broker answered a fetch of a partition with an error code. */
   readonly failedPartition: (
     partition: FetchedPartition,
     data: PartitionData,
@@ -36,15 +58,11 @@ export interface FetchOutcomes {
     response: FetchResponse
   ) => Effect.Effect<void>
   /** A request, or a connection, failed as a whole. */
-  readonly failed: (fetched: ReadonlyArray<FetchedPartition>, cause: KafkaError) => Effect.Effect<void>
+  readonly failed: (asked: Iterable<FetchedPartition>, cause: KafkaError) => Effect.Effect<void>
 }
 
 /** @internal */
-export const make = (
-  cluster: Cluster,
-  options: Options,
-  clock: { readonly now: () => number; readonly random: () => number }
-): FetchOutcomes => {
+export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOutcomes => {
   const { retryBackoff, retryBackoffMax } = cluster.settings
 
   const backOff = (partition: FetchedPartition): void => {
@@ -53,62 +71,58 @@ export const make = (
     partition.notBefore = clock.now() + wait * (0.8 + 0.4 * clock.random())
   }
 
-  const ends = Effect.fnUntraced(function* ({ partition: number, topic }: FetchedPartition) {
-    const look = (timestamp: bigint) =>
-      Effect.map(
-        Offsets.list(cluster, [{ topic, partition: number, timestamp }], options.isolation),
-        ([offset]) => offset
-      )
-    return { earliest: yield* look(Offsets.earliest), latest: yield* look(Offsets.latest) }
-  })
+  const refused: FetchOutcomes["refused"] = (partition, cause) => {
+    if (cause.isRetriable) backOff(partition)
+    else partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
+  }
 
-  const outOfRange = Effect.fnUntraced(function* (partition: FetchedPartition) {
-    const { partition: number, position, topic } = partition
-    const { earliest, latest } = yield* ends(partition)
-    if (position >= earliest && position <= latest) backOff(partition)
-    else if (options.fallback === "fail") {
-      const reason = new OffsetOutOfRange({ topic, partition: number, offset: position, earliest, latest })
-      partition.error = new ConsumerError({ reason })
-    } else partition.position = options.fallback === "earliest" ? earliest : latest
-  })
-
-  const isSameTopic: FetchOutcomes["isSameTopic"] = Effect.fnUntraced(function* (partition) {
-    const { partition: number, topic, topicId } = partition
+  const isSameTopic: FetchOutcomes["isSameTopic"] = (partition) => {
+    const { partition: number, topic, topicId, unsettled } = partition
     const id = cluster.metadata().topics.get(topic)?.id ?? zeroUuid
     if (id === topicId || id === zeroUuid) return true
     partition.topicId = id
-    if (topicId === zeroUuid) return true
     // Offsets of the topic that had the name before say nothing about this one (KIP-516).
+    if (topicId === zeroUuid || unsettled?._tag === "Start") return true
+    if (options.fallback !== "fail") partition.unsettled = { _tag: "Recreated" }
+    else partition.error = new ConsumerError({ reason: new TopicRecreated({ topic, partition: number }) })
+    return false
+  }
+
+  const reset: FetchOutcomes["reset"] = (partition, to, epoch, cause) => {
+    const { position } = partition
+    partition.moveTo(to, epoch)
+    options.onReset?.(partition, position, to, cause)
+  }
+
+  const isInLog: FetchOutcomes["isInLog"] = (partition, leaderEpoch, endOffset) => {
+    if (leaderEpoch < 0 || endOffset < 0) {
+      partition.epoch = -1
+      return true
+    }
+    const { partition: number, position: offset, topic } = partition
+    if (endOffset >= offset) {
+      partition.epoch = Math.min(partition.epoch, leaderEpoch)
+      return true
+    }
     if (options.fallback === "fail") {
-      partition.error = new ConsumerError({ reason: new TopicRecreated({ topic, partition: number }) })
-      return false
-    }
-    const looked = yield* Effect.result(ends(partition))
-    if (Result.isFailure(looked)) {
-      partition.topicId = topicId
-      if (looked.failure.isRetriable) backOff(partition)
-      else partition.error = looked.failure
-      return false
-    }
-    const { earliest, latest } = looked.success
-    partition.position = options.fallback === "earliest" ? earliest : latest
-    if (partition.end !== undefined) partition.end = latest
-    return !partition.isComplete
-  })
+      const reason = new Truncated({ topic, partition: number, offset, divergentOffset: endOffset })
+      partition.error = new ConsumerError({ reason })
+    } else reset(partition, endOffset, leaderEpoch, "truncation")
+    return false
+  }
 
   const failedPartition: FetchOutcomes["failedPartition"] = Effect.fnUntraced(
     function* (partition, data, nodeId, response) {
       const { errorCode, currentLeader } = data
       const { partition: number, topic } = partition
       if (errorCode === ErrorCode.codes.OFFSET_OUT_OF_RANGE) {
-        const looked = yield* Effect.result(outOfRange(partition))
-        if (Result.isSuccess(looked)) return
-        if (looked.failure.isRetriable) backOff(partition)
-        else partition.error = looked.failure
+        partition.unsettled = { _tag: "OutOfRange" }
         return
       }
       const known = ErrorCode.of(errorCode)
-      if (!known.isRetriable && !known.invalidates.includes("leader")) {
+      // Damaged on the broker's disk: no retry cures it, though for other requests the same code is about the wire.
+      const isFinal = errorCode === ErrorCode.codes.CORRUPT_MESSAGE
+      if (isFinal || (!known.isRetriable && !known.invalidates.includes("leader"))) {
         const broker = describeBroker(cluster, nodeId)
         const cause = brokerError({ nodeId, broker, api: "Fetch", code: errorCode, topic, partition: number })
         partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
@@ -126,15 +140,15 @@ export const make = (
     }
   )
 
-  const failed: FetchOutcomes["failed"] = (fetched, cause) => {
-    for (const partition of fetched) {
-      if (cause.isRetriable) backOff(partition)
-      else partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
+  const failed: FetchOutcomes["failed"] = (asked, cause) => {
+    const topics = new Set<string>()
+    for (const partition of asked) {
+      refused(partition, cause)
+      partition.replica = undefined
+      topics.add(partition.topic)
     }
-    return Effect.forEach(new Set(fetched.map(({ topic }) => topic)), (topic) => cluster.invalidate(topic), {
-      discard: true
-    })
+    return Effect.forEach(topics, (topic) => cluster.invalidate(topic), { discard: true })
   }
 
-  return { backOff, isSameTopic, failedPartition, failed }
+  return { backOff, refused, isSameTopic, reset, isInLog, failedPartition, failed }
 }

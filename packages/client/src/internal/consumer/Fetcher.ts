@@ -6,12 +6,10 @@
  * an empty queue may always fetch. A fetch that leaves a full partition out waits at the broker only briefly at first,
  * then longer and longer: were it held back for lack of data, the full one would stand still once it has been drained.
  *
+ * Partitions come and go while it runs. Their owner pauses and seeks them directly, and then wakes the fetcher.
+ *
  * @since 0.1.0
  */
-import * as ErrorCode from "@kafka-effect/protocol/ErrorCode"
-import { Fetch } from "@kafka-effect/protocol/messages/Fetch"
-import { zeroUuid } from "@kafka-effect/protocol/Wire"
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -20,31 +18,43 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Cluster } from "../../Cluster.ts"
-import { ConsumerError } from "../../ConsumerError.ts"
+import type { ConsumerError } from "../../ConsumerError.ts"
 import { monotonicMillis } from "../Backoff.ts"
-import { brokerError } from "../BrokerErrors.ts"
-import type { FetchedBatch, FetchedPartition } from "./FetchedPartition.ts"
+import * as EpochValidation from "./EpochValidation.ts"
+import type { FetchedPartition } from "./FetchedPartition.ts"
+import * as FetchLane from "./FetchLane.ts"
 import * as FetchOutcomes from "./FetchOutcomes.ts"
-import * as FetchRequests from "./FetchRequests.ts"
+import * as FetchReaders from "./FetchReaders.ts"
+import type * as FetchRequests from "./FetchRequests.ts"
+import * as FetchSurvey from "./FetchSurvey.ts"
+import * as PositionLookup from "./PositionLookup.ts"
 
 /** @internal */
 export interface Options extends FetchRequests.Options, FetchOutcomes.Options {
-  /** Bytes that may wait for the reader. */
+  /** Bytes that may wait for the reader or be on their way. */
   readonly prefetchBytes: number
-}
-
-/** A batch for the reader, with where it is from. @internal */
-export interface Taken extends FetchedBatch {
-  readonly source: FetchedPartition
+  /** Whether partitions may still be added: then `take` does not end when all were read to their ends. */
+  readonly staysOpen?: boolean | undefined
 }
 
 /** @internal */
+export type Taken = FetchReaders.Taken
+
+/** @internal */
 export interface Fetcher {
+  /** Begins to fetch; where to begin is looked up, as long as it takes. */
+  readonly add: (partitions: Iterable<FetchedPartition>) => void
+  /** Fetches no more, and drops what was fetched. */
+  readonly remove: (partitions: Iterable<FetchedPartition>) => void
   /**
    * The next batch of any partition: waits for it; undefined when all partitions were read to their ends. Partitions take
-   * turns.
+   * turns. The failure of one is the failure of all.
    */
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
+  /** The next batch of one partition: waits for it; undefined when it was read to its end, or was removed. */
+  readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
+  /** Looks again at partitions that were paused, resumed or sought. */
+  readonly wake: () => void
 }
 
 /** How many fetchers there have been. */
@@ -54,127 +64,123 @@ let serial = 0
 const firstPartialWait = 10
 
 /**
- * Starts to fetch, for as long as the scope.
+ * Fetches for as long as the scope.
  *
  * @internal
  */
 export const make = Effect.fnUntraced(function* (
   cluster: Cluster,
-  partitions: ReadonlyArray<FetchedPartition>,
   options: Options
 ): Effect.fn.Return<Fetcher, never, Scope.Scope> {
-  // A connection of its own: a broker answers one after the other, and another's long poll would hold this one up.
-  const purpose = `fetch-${++serial}`
-  yield* Effect.addFinalizer(() => cluster.release(purpose))
-  const requests = yield* FiberSet.make<void>()
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const now = (): number => monotonicMillis(clock)
-  /** Opened for the fetching fiber when a fetch has ended, a reader has taken something, or leaders have changed. */
+  const times = { now, today: () => clock.currentTimeMillisUnsafe(), random: () => random.nextDoubleUnsafe() }
+  // A connection of its own: a broker answers one after the other, and another's long poll would hold this one up.
+  const purpose = `fetch-${++serial}`
+  const laneOptions = { ...options, purpose, metadataMaxAge: cluster.settings.metadataMaxAge }
+  const outcomes = FetchOutcomes.make(cluster, options, times)
+  const lookup = PositionLookup.make(cluster, options, outcomes, times)
+  const lanes = new Map<number, FetchLane.FetchLane>()
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(lanes.values(), FetchLane.close, { concurrency: "unbounded", discard: true }).pipe(
+      Effect.andThen(cluster.release(purpose))
+    )
+  )
+  const requests = yield* FiberSet.make<void>()
+  /** In the order in which brokers are asked for them: those that have got something go behind the others. */
+  const partitions = new Set<FetchedPartition>()
+  /** Opened for the fetching fiber when a request has ended, a reader has taken something, or leaders have changed. */
   const wanted = Latch.makeUnsafe(true)
-  /** Opened for the reader when something has come. */
-  const arrived = Latch.makeUnsafe()
-  const busy = new Set<number>()
-  /** By node: how long its last fetch was held back at most, when that left full partitions out. */
-  const partialWaits = new Map<number, number>()
-  let turn = 0
-  let defect: Cause.Cause<never> | undefined
-  const outcomes = FetchOutcomes.make(cluster, options, { now, random: () => random.nextDoubleUnsafe() })
-
-  const fetch = Effect.fnUntraced(function* (nodeId: number, wanted: ReadonlyArray<FetchedPartition>, maxWait: number) {
-    const connection = yield* cluster.connection(nodeId, purpose)
-    const fetched: Array<FetchedPartition> = []
-    for (const partition of wanted) if (yield* outcomes.isSameTopic(partition)) fetched.push(partition)
-    if (fetched.length === 0) return
-    const { topics } = cluster.metadata()
-    const haveIds = fetched.every(({ topic }) => (topics.get(topic)?.id ?? zeroUuid) !== zeroUuid)
-    const version = yield* connection.version(Fetch, haveIds ? {} : { maxVersion: FetchRequests.topicIdVersion - 1 })
-    const unanswered = new Set(fetched)
-    const message = FetchRequests.request(cluster, fetched, version, options, maxWait)
-    const response = yield* connection.request(Fetch, message, { version })
-    if (response.errorCode !== ErrorCode.codes.NONE) {
-      const { broker } = connection
-      return yield* brokerError({ nodeId, broker, api: "Fetch", code: response.errorCode })
-    }
-    const { topicNames } = cluster.metadata()
-    for (const { partitions: answers, topic: name, topicId } of response.responses) {
-      const topic = name === "" ? topicNames.get(topicId) : name
-      for (const data of answers) {
-        const partition = fetched.find((one) => one.topic === topic && one.partition === data.partitionIndex)
-        // Not asked for, or said twice.
-        if (partition === undefined || !unanswered.delete(partition)) continue
-        if (data.errorCode !== ErrorCode.codes.NONE) {
-          yield* outcomes.failedPartition(partition, data, nodeId, response)
-          continue
-        }
-        partition.failures = 0
-        const aborted = options.isolation === "committed" ? (data.abortedTransactions ?? []) : []
-        if (data.records !== null) partition.accept(data.records, aborted)
-      }
-    }
-    for (const partition of unanswered) outcomes.backOff(partition)
+  const readers = FetchReaders.make({
+    partitions,
+    staysOpen: options.staysOpen === true,
+    onTaken: () => void wanted.openUnsafe()
   })
 
-  /** A mistake of this program must not leave the reader waiting. */
-  const die = (cause: Cause.Cause<never>): Effect.Effect<void> =>
-    Effect.sync(() => {
-      if (Cause.hasInterruptsOnly(cause)) return
-      defect = cause
-      arrived.openUnsafe()
-    })
+  const laneOf = (nodeId: number): FetchLane.FetchLane => {
+    let lane = lanes.get(nodeId)
+    if (lane === undefined) {
+      lane = FetchLane.make(nodeId)
+      lanes.set(nodeId, lane)
+    }
+    return lane
+  }
 
-  const start = (nodeId: number, fetched: ReadonlyArray<FetchedPartition>, isPartial: boolean): Effect.Effect<void> => {
-    busy.add(nodeId)
-    for (const partition of fetched) partition.isInFlight = true
-    let maxWait = options.fetchMaxWait
-    if (isPartial) {
-      maxWait = Math.min(maxWait, (partialWaits.get(nodeId) ?? firstPartialWait / 2) * 2)
-      partialWaits.set(nodeId, maxWait)
-    } else partialWaits.delete(nodeId)
-    return fetch(nodeId, fetched, maxWait).pipe(
-      Effect.catch((error) => outcomes.failed(fetched, error)),
+  /** Asks a broker about partitions, of which nobody else asks meanwhile. */
+  const run = (asked: ReadonlyArray<FetchedPartition>, request: Effect.Effect<void>, ended: () => void) => {
+    for (const partition of asked) partition.isInFlight = true
+    return request.pipe(
       Effect.ensuring(
         Effect.sync(() => {
-          busy.delete(nodeId)
-          for (const partition of fetched) partition.isInFlight = false
-          arrived.openUnsafe()
+          for (const partition of asked) partition.isInFlight = false
+          ended()
+          readers.notify(asked)
           wanted.openUnsafe()
         })
       ),
-      Effect.tapCause(die),
+      // A mistake of this program must not leave the reader waiting.
+      Effect.tapCause((cause) => Effect.sync(() => readers.die(cause))),
       FiberSet.run(requests),
       Effect.asVoid
     )
   }
 
+  const fetch = (lane: FetchLane.FetchLane, fetched: ReadonlyArray<FetchedPartition>, limits: FetchLane.Limits) => {
+    lane.isBusy = true
+    const request = FetchLane.fetch(lane, cluster, fetched, limits, laneOptions, outcomes, times).pipe(
+      Effect.map((filled) => {
+        for (const partition of filled) if (partitions.delete(partition)) partitions.add(partition)
+      }),
+      Effect.catch((error) => outcomes.failed(fetched, error))
+    )
+    return run(fetched, request, () => {
+      lane.isBusy = false
+    })
+  }
+
+  /** Finds out, of partitions that a broker leads, where to fetch from. */
+  const ask = (lane: FetchLane.FetchLane, { unsettled, unvalidated }: FetchSurvey.Work) => {
+    lane.isAsked = true
+    const settling = unsettled.length === 0 ? Effect.void : lookup.run(lane.nodeId, unsettled)
+    const validating =
+      unvalidated.size === 0 ? Effect.void : EpochValidation.run(cluster, outcomes, lane.nodeId, unvalidated)
+    return run([...unsettled, ...unvalidated.keys()], Effect.andThen(settling, validating), () => {
+      lane.isAsked = false
+    })
+  }
+
+  /** Bytes that may still be asked for. */
+  const room = (): number => {
+    let bytes = options.prefetchBytes
+    for (const { queuedBytes } of partitions) bytes -= queuedBytes
+    for (const { isBusy, lastBytes } of lanes.values()) if (isBusy) bytes -= lastBytes
+    return bytes
+  }
+
+  const fetchFrom = (lane: FetchLane.FetchLane, { full, hungry, open }: FetchSurvey.Work): Effect.Effect<void> => {
+    const bytes = room()
+    const fetched = bytes > 0 ? [...hungry, ...open] : hungry
+    if (fetched.length === 0) return Effect.void
+    const isPartial = full > 0 || fetched.length < hungry.length + open.length
+    const doubled = Math.max(firstPartialWait, lane.partialWait * 2)
+    const maxWait = isPartial ? Math.min(options.fetchMaxWait, doubled) : options.fetchMaxWait
+    lane.partialWait = isPartial ? maxWait : 0
+    // One partition's worth comes in any case.
+    const least = fetched.reduce((most, { maxBytes }) => Math.max(most, maxBytes), 0)
+    return fetch(lane, fetched, { maxWait, maxBytes: Math.min(options.fetchMaxBytes, Math.max(least, bytes)) })
+  }
+
   /** Starts what can be started; gives the time of the next look, in milliseconds of the clock. */
   const round = Effect.fnUntraced(function* () {
-    const time = now()
-    const queued = partitions.reduce((sum, partition) => sum + partition.queuedBytes, 0)
-    const hasBudget = queued < options.prefetchBytes
-    const byNode = new Map<number, Array<FetchedPartition>>()
-    /** Nodes with partitions that are not fetched because nobody takes their records. */
-    const withFull = new Set<number>()
-    const leaderless = new Set<string>()
-    let nextLook = Number.POSITIVE_INFINITY
-    for (const partition of partitions) {
-      if (partition.notBefore > time) nextLook = Math.min(nextLook, partition.notBefore)
-      if (!partition.wantsMore(time)) continue
-      const leader = cluster.leaderFor(partition.topic, partition.partition)
-      if (partition.queuedBytes >= partition.maxBytes || (!hasBudget && partition.queue.length > 0)) {
-        if (leader !== undefined) withFull.add(leader.nodeId)
-      } else if (leader === undefined || leader.nodeId < 0) {
-        leaderless.add(partition.topic)
-        outcomes.backOff(partition)
-        nextLook = Math.min(nextLook, partition.notBefore)
-      } else if (!busy.has(leader.nodeId)) {
-        const list = byNode.get(leader.nodeId)
-        if (list === undefined) byNode.set(leader.nodeId, [partition])
-        else list.push(partition)
-      }
-    }
+    const { ended, leaderless, nextLook, work } = FetchSurvey.make(partitions, cluster, outcomes, now())
+    readers.notify(ended)
     for (const topic of leaderless) yield* cluster.invalidate(topic)
-    for (const [nodeId, list] of byNode) yield* start(nodeId, list, withFull.has(nodeId))
+    for (const [nodeId, one] of work) {
+      const lane = laneOf(nodeId)
+      if (!lane.isAsked && one.unsettled.length + one.unvalidated.size > 0) yield* ask(lane, one)
+      if (!lane.isBusy) yield* fetchFrom(lane, one)
+    }
     return nextLook
   })
 
@@ -187,32 +193,32 @@ export const make = Effect.fnUntraced(function* (
     const nextLook = yield* round()
     if (nextLook === Number.POSITIVE_INFINITY) yield* wanted.await
     else yield* Effect.raceFirst(wanted.await, Effect.sleep(Math.max(1, nextLook - now())))
-  }).pipe(Effect.forever, Effect.tapCause(die), Effect.forkScoped)
+  }).pipe(
+    Effect.forever,
+    Effect.tapCause((cause) => Effect.sync(() => readers.die(cause))),
+    Effect.forkScoped
+  )
 
-  /** A batch, an error, `undefined` at the end of all partitions, or "nothing" yet. */
-  const poll = (): Taken | ConsumerError | undefined | "nothing" => {
-    let isComplete = true
-    for (let step = 0; step < partitions.length; step++) {
-      const source = partitions[(turn + step) % partitions.length]
-      const taken = source.take()
-      if (taken !== undefined) {
-        turn = (turn + step + 1) % partitions.length
-        wanted.openUnsafe()
-        return { ...taken, source }
-      }
-      if (source.error !== undefined) return source.error
-      if (!source.isComplete) isComplete = false
-    }
-    return isComplete ? undefined : "nothing"
+  const wake = (): void => {
+    readers.notify(partitions)
+    wanted.openUnsafe()
   }
-
-  const take: Fetcher["take"] = Effect.suspend(() => {
-    arrived.closeUnsafe()
-    if (defect !== undefined) return Effect.failCause(defect)
-    const found = poll()
-    if (found === "nothing") return Effect.andThen(arrived.await, take)
-    return found instanceof ConsumerError ? Effect.fail(found) : Effect.succeed(found)
-  })
-
-  return { take }
+  return {
+    add: (added) => {
+      for (const partition of added) if (!partition.isRemoved) partitions.add(partition)
+      wake()
+    },
+    remove: (removed) => {
+      const gone = [...removed]
+      for (const partition of gone) {
+        partition.remove()
+        partitions.delete(partition)
+      }
+      readers.notify(gone)
+      wanted.openUnsafe()
+    },
+    take: readers.take,
+    takeFrom: readers.takeFrom,
+    wake
+  }
 })

@@ -8,7 +8,7 @@ import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
 import * as Effect from "effect/Effect"
 import type { Cluster } from "../../Cluster.ts"
 import { ConsumerError, InvalidPartition, Rejected } from "../../ConsumerError.ts"
-import type { KafkaError } from "../../KafkaError.ts"
+import { KafkaError } from "../../KafkaError.ts"
 import type { TopicPartition } from "../../Topic.ts"
 import { retryUntil } from "../Backoff.ts"
 import { brokerError, describeBroker } from "../BrokerErrors.ts"
@@ -55,11 +55,17 @@ export const list = Effect.fnUntraced(function* (
         return Effect.forEach(
           byNode,
           ([nodeId, indices]) =>
-            Effect.map(ask(cluster, nodeId, queries, indices, isolation), (offsets) => {
-              for (const [index, offset] of offsets) {
-                found[index] = offset
+            Effect.flatMap(ask(cluster, nodeId, queries, indices, isolation), (answers) => {
+              let failure: KafkaError | undefined
+              for (const [index, answer] of answers) {
+                if (answer instanceof KafkaError) {
+                  failure = failure?.isRetriable === false ? failure : answer
+                  continue
+                }
+                found[index] = answer
                 open.delete(index)
               }
+              return failure === undefined ? Effect.void : Effect.fail(failure)
             }),
           { concurrency: "unbounded", discard: true }
         )
@@ -77,14 +83,19 @@ const toConsumerError = (error: KafkaError): ConsumerError => {
   return new ConsumerError({ reason: new InvalidPartition({ topic, partition, partitionCount }) })
 }
 
-/** Asks one broker; fails when it did not answer all. */
-const ask = Effect.fnUntraced(function* (
+/**
+ * Asks one broker, once, for the queries with these indices: by index an offset, or why there is none. What a lost leader
+ * proves wrong is refreshed.
+ *
+ * @internal
+ */
+export const ask = Effect.fnUntraced(function* (
   cluster: Cluster,
   nodeId: number,
   queries: ReadonlyArray<Query>,
-  indices: ReadonlyArray<number>,
+  indices: Iterable<number>,
   isolation: "committed" | "uncommitted"
-) {
+): Effect.fn.Return<ReadonlyMap<number, bigint | KafkaError>, KafkaError> {
   const topics = new Map<string, Map<number, number>>()
   for (const index of indices) {
     const { partition, topic } = queries[index]
@@ -110,24 +121,35 @@ const ask = Effect.fnUntraced(function* (
     }))
   })
   const broker = describeBroker(cluster, nodeId)
-  const offsets: Array<readonly [index: number, offset: bigint]> = []
+  const failed = (code: number, topic: string, partition: number, detail?: string) =>
+    brokerError({ nodeId, broker, api: "ListOffsets", code, topic, partition, detail })
+  const answers = new Map<number, bigint | KafkaError>()
   for (const { name: topic, partitions } of response.topics) {
     for (const { errorCode, offset, oldStyleOffsets, partitionIndex: partition } of partitions) {
       const index = topics.get(topic)?.get(partition)
       if (index === undefined) continue
-      if (errorCode === ErrorCode.codes.NONE) {
-        // Version 0 gives a list, newest first, which may be empty.
-        offsets.push([index, oldStyleOffsets.length > 0 ? oldStyleOffsets[0] : offset])
+      if (errorCode !== ErrorCode.codes.NONE) {
+        if (ErrorCode.of(errorCode).invalidates.includes("leader")) yield* cluster.invalidate(topic)
+        answers.set(index, failed(errorCode, topic, partition))
         continue
       }
-      if (ErrorCode.of(errorCode).invalidates.includes("leader")) yield* cluster.invalidate(topic)
-      return yield* brokerError({ nodeId, broker, api: "ListOffsets", code: errorCode, topic, partition })
+      // Version 0 gives a list, newest first, which may be empty.
+      const found = oldStyleOffsets.length > 0 ? oldStyleOffsets[0] : offset
+      const isTime = queries[index].timestamp >= 0
+      const isMissing = found < (isTime ? -1 : 0)
+      const { UNKNOWN_SERVER_ERROR } = ErrorCode.codes
+      answers.set(
+        index,
+        isMissing ? failed(UNKNOWN_SERVER_ERROR, topic, partition, "the answer names no offset") : found
+      )
     }
   }
-  if (offsets.length < indices.length) {
-    const detail = "the response does not name all partitions"
-    const code = ErrorCode.codes.UNKNOWN_SERVER_ERROR
-    return yield* brokerError({ nodeId, broker, api: "ListOffsets", code, detail })
+  for (const [topic, partitions] of topics) {
+    for (const [partition, index] of partitions) {
+      if (answers.has(index)) continue
+      const detail = "the response does not name the partition"
+      answers.set(index, failed(ErrorCode.codes.UNKNOWN_SERVER_ERROR, topic, partition, detail))
+    }
   }
-  return offsets
+  return answers
 })

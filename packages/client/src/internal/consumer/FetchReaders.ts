@@ -1,0 +1,100 @@
+/**
+ * Hands fetched batches to those who wait for them: of any partition in turn, or of a certain one.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type { ConsumerError } from "../../ConsumerError.ts"
+import type { FetchedBatch, FetchedPartition } from "./FetchedPartition.ts"
+
+/** A batch for the reader, with where it is from. @internal */
+export interface Taken extends FetchedBatch {
+  readonly source: FetchedPartition
+}
+
+/** @internal */
+export interface FetchReaders {
+  readonly take: Effect.Effect<Taken | undefined, ConsumerError>
+  readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
+  /** Something may have changed for those who wait. */
+  readonly notify: (partitions: Iterable<FetchedPartition>) => void
+  /** Every reader dies of it, from now on. */
+  readonly die: (cause: Cause.Cause<never>) => void
+}
+
+/** @internal */
+export const make = (options: {
+  readonly partitions: ReadonlySet<FetchedPartition>
+  /** Whether partitions may still come when all have ended. */
+  readonly staysOpen: boolean
+  /** Something was taken: there may be room for more. */
+  readonly onTaken: () => void
+}): FetchReaders => {
+  const { onTaken, partitions, staysOpen } = options
+  /** Those that may have something for a reader, in the order of their turns. */
+  const ready = new Set<FetchedPartition>()
+  const arrived = Latch.makeUnsafe()
+  let defect: Cause.Cause<never> | undefined
+
+  const notify: FetchReaders["notify"] = (changed) => {
+    for (const partition of changed) {
+      if (partition.hasNews) ready.add(partition)
+      partition.news.openUnsafe()
+    }
+    arrived.openUnsafe()
+  }
+
+  const isOver = (): boolean => {
+    if (staysOpen) return false
+    for (const partition of partitions) if (!partition.isComplete || partition.queue.length > 0) return false
+    return true
+  }
+
+  const taken = (source: FetchedPartition): Taken | undefined => {
+    const batch = source.take()
+    if (batch === undefined) return undefined
+    onTaken()
+    return { ...batch, source }
+  }
+
+  const take: FetchReaders["take"] = Effect.suspend(() => {
+    arrived.closeUnsafe()
+    if (defect !== undefined) return Effect.failCause(defect)
+    for (const source of ready) {
+      ready.delete(source)
+      if (!source.hasNews) continue
+      const found = taken(source)
+      // It goes behind the others.
+      if (source.hasNews) ready.add(source)
+      if (found !== undefined) return Effect.succeed(found)
+      if (source.error !== undefined) return Effect.fail(source.error)
+    }
+    return isOver() ? Effect.undefined : Effect.andThen(arrived.await, take)
+  })
+
+  const takeFrom: FetchReaders["takeFrom"] = (source) => {
+    const next: Effect.Effect<Taken | undefined, ConsumerError> = Effect.suspend(() => {
+      source.news.closeUnsafe()
+      if (defect !== undefined) return Effect.failCause(defect)
+      if (source.isRemoved) return Effect.undefined
+      if (source.hasNews) {
+        const found = taken(source)
+        if (found !== undefined) return Effect.succeed(found)
+        if (source.error !== undefined) return Effect.fail(source.error)
+      }
+      if (source.isComplete && source.queue.length === 0) return Effect.undefined
+      return Effect.andThen(source.news.await, next)
+    })
+    return next
+  }
+
+  const die: FetchReaders["die"] = (cause) => {
+    if (Cause.hasInterruptsOnly(cause)) return
+    defect = cause
+    notify(partitions)
+  }
+
+  return { take, takeFrom, notify, die }
+}
