@@ -161,7 +161,7 @@ export const validate = (
       const given = `member ${memberId} was given topic ${topic} partition ${partition}`
       if (count === undefined) return `${given}, but there is no such topic`
       if (!Number.isInteger(partition) || partition < 0 || partition >= count)
-        return `${given}, but the topic has ${count}, counted from 0`
+        return `${given}, but the topic has ${count} partitions, counted from 0`
       if (!topics.has(topic)) return `${given}, but has not subscribed to the topic`
       const ownersOfTopic = owners.get(topic) ?? []
       owners.set(topic, ownersOfTopic)

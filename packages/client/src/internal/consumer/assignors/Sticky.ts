@@ -26,7 +26,7 @@ const assign =
     const byName = new Map(topics.map((topic) => [topic.name, topic]))
     const { claimed, owners } = Ownership.resolve(ordered, byName, partitionCount, claimsOf)
     const assigned = Balance.assign(topics, ordered.length, owners)
-    const places = Members.places(members)
+    const places = Members.places(ordered)
     for (const { count, first, name } of topics)
       for (let partition = 0; partition < count; partition++) {
         const index = first + partition
