@@ -111,8 +111,8 @@ describe("against Kafka's Java classes", () => {
     })
   })
 
-  it("sticky is never less even, and moves no more where it is as even, but for one partition in one group", () => {
-    let [ours, javas, worse] = [0, 0, 0]
+  it("sticky is never less even than Java, and where it is as even it never moves more", () => {
+    let [ours, javas] = [0, 0]
     all.forEach((scenario, index) => {
       // Java takes the generation of a rival from the wrong place, and for some of these groups throws.
       if (scenarios.isDisputed(index)) return
@@ -122,11 +122,10 @@ describe("against Kafka's Java classes", () => {
         scenarios.draw(scenario, Assignor.sticky.assign(scenario.members.map(stopped), scenario.counts))
       )
       assert.isAtMost(here.squares, java.squares, `group ${index}`)
-      if (here.squares === java.squares) worse += Math.max(0, here.moved - java.moved)
+      if (here.squares === java.squares) assert.isAtMost(here.moved, java.moved, `group ${index}`)
       ours += here.moved
       javas += java.moved
     })
-    assert.isAtMost(worse, 1)
     assert.isBelow(ours, javas)
   })
 

@@ -4,7 +4,8 @@
  * First everybody keeps what is theirs and may be; then the rest goes, one by one, to the least loaded. Then the most
  * loaded member hands one partition on, directly or by way of others who hand one on in turn, to a member with at least
  * two fewer, as long as there is such a path. No such path is left at the end, which makes the result the most even one
- * there is (Harvey et al., "Semi-matchings for bipartite graphs and load balancing").
+ * there is (Harvey et al., "Semi-matchings for bipartite graphs and load balancing"). Movement is the least there is
+ * where all subscribe to the same, and within a few hundredths of it elsewhere.
  *
  * Members, topics and partitions are numbers here; topics with the same subscribers form a group, so that a search looks
  * at each set of subscribers once, however many topics there are.
@@ -45,6 +46,13 @@ interface Load {
   readonly holdings: Map<Topic, Holding>
 }
 
+interface Search {
+  /** From the first to the last. */
+  readonly path: ReadonlyArray<number>
+  /** All members that were looked at. */
+  readonly reached: ReadonlyArray<number>
+}
+
 /**
  * The member of each partition. `previous` has the owner of each before, or -1; one that has not subscribed to the topic
  * loses it.
@@ -55,7 +63,10 @@ export const assign = (topics: ReadonlyArray<Topic>, memberCount: number, previo
   const state = new State(topics, memberCount, previous)
   state.keep()
   state.placeRest()
-  state.even()
+  // What is fresh comes first. So the cooperative assignor, when it gives what it held back, moves nothing again.
+  state.even(0)
+  state.even(Number.POSITIVE_INFINITY)
+  state.giveBack()
   return state.assigned
 }
 
@@ -107,15 +118,40 @@ class State {
         if (this.assigned[index] < 0) this.give(topic, index, this.leastLoaded(topic))
   }
 
-  even(): void {
+  /** By paths that take no more than so many kept partitions away. */
+  even(maxCost: number): void {
+    this.settled.fill(0)
     for (let from = this.mostLoaded(); from >= 0; from = this.mostLoaded()) {
-      const path = this.pathFrom(from)
-      for (let step = 1; step < path.length; step++) this.handOn(path[step - 1], path[step])
+      const enough = this.totalOf(from) - 2
+      const { path, reached } = this.search(from, maxCost, (member) => this.totalOf(member) <= enough)
+      this.handAlong(path)
+      // They can only hand on among themselves and differ by one at most: no later move reaches them.
+      if (path.length === 0) for (const member of reached) this.settled[member] = 1
     }
+  }
+
+  /** Gives back what moved, where the last owner can hand something fresh on instead and it stays as even. */
+  giveBack(): void {
+    this.settled.fill(0)
+    for (const topic of this.topics)
+      for (let index = topic.first; index < topic.first + topic.count; index++) {
+        const [from, to] = [this.assigned[index], this.previous[index]]
+        if (to === from || !this.subscribed.get(this.groupOf(topic))!.has(to)) continue
+        const fits = (member: number): boolean => member === from || this.totalOf(member) < this.totalOf(from)
+        const { path } = this.search(to, 0, fits)
+        if (path.length === 0) continue
+        const holding = this.loads[from].holdings.get(topic)!
+        this.move(holding, holding.fresh, holding.fresh.indexOf(index), to)
+        this.handAlong(path)
+      }
   }
 
   private groupOf(topic: Topic): Group {
     return this.groups.get(topic)!
+  }
+
+  private totalOf(member: number): number {
+    return this.loads[member].total
   }
 
   private heldOf(member: number, topic: Topic): number {
@@ -141,7 +177,7 @@ class State {
     const { subscribers } = topic
     let least = subscribers[0]
     for (const member of subscribers) {
-      const difference = this.loads[member].total - this.loads[least].total
+      const difference = this.totalOf(member) - this.totalOf(least)
       if (difference < 0 || (difference === 0 && this.heldOf(member, topic) < this.heldOf(least, topic))) least = member
     }
     return least
@@ -151,27 +187,28 @@ class State {
   private mostLoaded(): number {
     let most = -1
     for (let member = 0; member < this.loads.length; member++)
-      if (this.settled[member] === 0 && (most < 0 || this.loads[member].total > this.loads[most].total)) most = member
+      if (this.settled[member] === 0 && (most < 0 || this.totalOf(member) > this.totalOf(most))) most = member
     return most
   }
 
   /**
-   * The members by way of which a partition goes to one with at least two fewer: of the paths that take the fewest kept
-   * partitions away, one to the least loaded. If there is none, all that were reached are settled: they can only hand
-   * on among themselves, and differ by one at most.
+   * The members by way of which a partition goes from the first to one that will do: of the paths that take the fewest
+   * kept partitions away, one to the least loaded. None if there is none.
    */
-  private pathFrom(from: number): ReadonlyArray<number> {
+  private search(from: number, maxCost: number, willDo: (member: number) => boolean): Search {
     const memberCost = new Array<number>(this.loads.length).fill(Number.POSITIVE_INFINITY)
     const groupCost = new Array<number>(this.subscribed.size).fill(Number.POSITIVE_INFINITY)
     const before = new Int32Array(this.loads.length).fill(-1)
+    const reached: Array<number> = []
     memberCost[from] = 0
-    for (let cost = 0, level = [from]; level.length > 0; cost++) {
+    for (let cost = 0, level = [from]; level.length > 0 && cost <= maxCost; cost++) {
       const next: Array<number> = []
-      let target = from
+      let target = -1
       // The level grows on the way: to hand on what is fresh costs nothing.
       for (const member of level) {
         if (memberCost[member] !== cost) continue
-        if (this.loads[member].total < this.loads[target].total) target = member
+        reached.push(member)
+        if (willDo(member) && (target < 0 || this.totalOf(member) < this.totalOf(target))) target = member
         for (const { fresh, group } of this.loads[member].holdings.values()) {
           const beyond = fresh.length > 0 ? cost : cost + 1
           if (groupCost[group.place] <= beyond) continue
@@ -185,13 +222,14 @@ class State {
           }
         }
       }
-      if (this.loads[target].total <= this.loads[from].total - 2) return backwards(before, target)
+      if (target >= 0) return { path: backwards(before, target), reached }
       level = next
     }
-    memberCost.forEach((cost, member) => {
-      if (cost < Number.POSITIVE_INFINITY) this.settled[member] = 1
-    })
-    return []
+    return { path: [], reached }
+  }
+
+  private handAlong(path: ReadonlyArray<number>): void {
+    for (let step = 1; step < path.length; step++) this.handOn(path[step - 1], path[step])
   }
 
   /** Takes what costs least: what was the taker's before, then what is fresh; of equals from the topic most one-sided. */
@@ -210,14 +248,16 @@ class State {
       bestSurplus = surplus
     }
     // The path was found by way of a topic of which `from` has a partition and to which `to` has subscribed.
-    this.move(best!, from, to)
-  }
-
-  private move({ fresh, kept, topic }: Holding, from: number, to: number): void {
+    const { fresh, kept } = best!
     const list = fresh.length > 0 ? fresh : kept
     const returning = fresh.findIndex((index) => this.previous[index] === to)
-    const [index] = list.splice(returning, 1)
-    const load = this.loads[from]
+    this.move(best!, list, returning < 0 ? list.length - 1 : returning, to)
+  }
+
+  /** The partition at that place of one of the holding's two lists. */
+  private move({ fresh, kept, topic }: Holding, list: Array<number>, at: number, to: number): void {
+    const [index] = list.splice(at, 1)
+    const load = this.loads[this.assigned[index]]
     load.total--
     if (fresh.length + kept.length === 0) load.holdings.delete(topic)
     this.give(topic, index, to)
