@@ -32,18 +32,23 @@ interface Group {
 
 /** What a member holds of a topic. */
 interface Holding {
-  readonly topic: Topic
-  readonly group: Group
   /** Had before: to take these away is movement. */
   readonly kept: Array<number>
   /** Got now. */
   readonly fresh: Array<number>
 }
 
+/** What a member holds of the topics of a group; only topics of which it holds something. */
+interface GroupHolding {
+  readonly byTopic: Map<Topic, Holding>
+  /** How many are fresh. */
+  fresh: number
+}
+
 interface Load {
   total: number
-  /** By topic. */
-  readonly holdings: Map<Topic, Holding>
+  /** Only groups of which it holds something. */
+  readonly byGroup: Map<Group, GroupHolding>
 }
 
 interface Search {
@@ -98,7 +103,7 @@ class State {
     this.assigned = new Int32Array(previous.length).fill(-1)
     this.groups = groupsOf(topics)
     this.subscribed = new Map(Array.from(this.groups.values(), (group) => [group, new Set(group.subscribers)]))
-    this.loads = Array.from({ length: memberCount }, () => ({ total: 0, holdings: new Map() }))
+    this.loads = Array.from({ length: memberCount }, () => ({ total: 0, byGroup: new Map() }))
     this.settled = new Uint8Array(memberCount)
   }
 
@@ -140,8 +145,7 @@ class State {
         const fits = (member: number): boolean => member === from || this.totalOf(member) < this.totalOf(from)
         const { path } = this.search(to, 0, fits)
         if (path.length === 0) continue
-        const holding = this.loads[from].holdings.get(topic)!
-        this.move(holding, holding.fresh, holding.fresh.indexOf(index), to)
+        this.move(topic, "fresh", this.holdingOf(from, topic)!.fresh.indexOf(index), from, to)
         this.handAlong(path)
       }
   }
@@ -154,22 +158,45 @@ class State {
     return this.loads[member].total
   }
 
+  private holdingOf(member: number, topic: Topic): Holding | undefined {
+    return this.loads[member].byGroup.get(this.groupOf(topic))?.byTopic.get(topic)
+  }
+
   private heldOf(member: number, topic: Topic): number {
-    const holding = this.loads[member].holdings.get(topic)
+    const holding = this.holdingOf(member, topic)
     return holding === undefined ? 0 : holding.kept.length + holding.fresh.length
   }
 
   private give(topic: Topic, index: number, member: number): void {
     const load = this.loads[member]
-    let holding = load.holdings.get(topic)
-    if (holding === undefined) {
-      holding = { topic, group: this.groupOf(topic), kept: [], fresh: [] }
-      load.holdings.set(topic, holding)
+    const group = this.groupOf(topic)
+    const ofGroup = load.byGroup.get(group) ?? { byTopic: new Map(), fresh: 0 }
+    const holding: Holding = ofGroup.byTopic.get(topic) ?? { kept: [], fresh: [] }
+    if (holding.kept.length + holding.fresh.length === 0) {
+      load.byGroup.set(group, ofGroup)
+      ofGroup.byTopic.set(topic, holding)
     }
-    const list = this.previous[index] === member ? holding.kept : holding.fresh
-    list.push(index)
+    if (this.previous[index] === member) holding.kept.push(index)
+    else {
+      holding.fresh.push(index)
+      ofGroup.fresh++
+    }
     load.total++
     this.assigned[index] = member
+  }
+
+  /** The partition at that place, -1 for the last, of those of the topic that its owner keeps or got. */
+  private move(topic: Topic, which: "kept" | "fresh", at: number, from: number, to: number): void {
+    const load = this.loads[from]
+    const group = this.groupOf(topic)
+    const ofGroup = load.byGroup.get(group)!
+    const holding = ofGroup.byTopic.get(topic)!
+    const [index] = holding[which].splice(at, 1)
+    if (which === "fresh") ofGroup.fresh--
+    if (holding.kept.length + holding.fresh.length === 0) ofGroup.byTopic.delete(topic)
+    if (ofGroup.byTopic.size === 0) load.byGroup.delete(group)
+    load.total--
+    this.give(topic, index, to)
   }
 
   /** Of equals the one with the fewest partitions of this topic, so that topics are spread. */
@@ -209,8 +236,8 @@ class State {
         if (memberCost[member] !== cost) continue
         reached.push(member)
         if (willDo(member) && (target < 0 || this.totalOf(member) < this.totalOf(target))) target = member
-        for (const { fresh, group } of this.loads[member].holdings.values()) {
-          const beyond = fresh.length > 0 ? cost : cost + 1
+        for (const [group, { fresh }] of this.loads[member].byGroup) {
+          const beyond = fresh > 0 ? cost : cost + 1
           if (groupCost[group.place] <= beyond) continue
           groupCost[group.place] = beyond
           for (const taker of group.subscribers) {
@@ -232,35 +259,24 @@ class State {
     for (let step = 1; step < path.length; step++) this.handOn(path[step - 1], path[step])
   }
 
-  /** Takes what costs least: what was the taker's before, then what is fresh; of equals from the topic most one-sided. */
+  /** Takes what is fresh, as long as there is any; of equals from the topic most one-sided. */
   private handOn(from: number, to: number): void {
-    let best: Holding | undefined
-    let bestRank = 0
+    let best: Topic | undefined
+    let bestIsFresh = false
     let bestSurplus = 0
-    for (const holding of this.loads[from].holdings.values()) {
-      if (!this.subscribed.get(holding.group)!.has(to)) continue
-      const { fresh, topic } = holding
-      const rank = fresh.length === 0 ? 0 : fresh.some((index) => this.previous[index] === to) ? 2 : 1
-      const surplus = this.heldOf(from, topic) - this.heldOf(to, topic)
-      if (best !== undefined && (rank < bestRank || (rank === bestRank && surplus <= bestSurplus))) continue
-      best = holding
-      bestRank = rank
-      bestSurplus = surplus
+    for (const [group, { byTopic }] of this.loads[from].byGroup) {
+      if (!this.subscribed.get(group)!.has(to)) continue
+      for (const [topic, { fresh }] of byTopic) {
+        const isFresh = fresh.length > 0
+        const surplus = this.heldOf(from, topic) - this.heldOf(to, topic)
+        if (best !== undefined && (isFresh === bestIsFresh ? surplus <= bestSurplus : bestIsFresh)) continue
+        best = topic
+        bestIsFresh = isFresh
+        bestSurplus = surplus
+      }
     }
     // The path was found by way of a topic of which `from` has a partition and to which `to` has subscribed.
-    const { fresh, kept } = best!
-    const list = fresh.length > 0 ? fresh : kept
-    const returning = fresh.findIndex((index) => this.previous[index] === to)
-    this.move(best!, list, returning < 0 ? list.length - 1 : returning, to)
-  }
-
-  /** The partition at that place of one of the holding's two lists. */
-  private move({ fresh, kept, topic }: Holding, list: Array<number>, at: number, to: number): void {
-    const [index] = list.splice(at, 1)
-    const load = this.loads[this.assigned[index]]
-    load.total--
-    if (fresh.length + kept.length === 0) load.holdings.delete(topic)
-    this.give(topic, index, to)
+    this.move(best!, bestIsFresh ? "fresh" : "kept", -1, from, to)
   }
 }
 
