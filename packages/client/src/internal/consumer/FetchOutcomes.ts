@@ -65,11 +65,12 @@ export interface FetchOutcomes {
 export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOutcomes => {
   const { retryBackoff, retryBackoffMax } = cluster.settings
 
-  const backOff = (partition: FetchedPartition): void => {
+  const waitLonger = (partition: FetchedPartition, random: number): void => {
     partition.failures++
     const wait = Math.min(retryBackoffMax, retryBackoff * 2 ** (partition.failures - 1))
-    partition.notBefore = clock.now() + wait * (0.8 + 0.4 * clock.random())
+    partition.notBefore = clock.now() + wait * (0.8 + 0.4 * random)
   }
+  const backOff = (partition: FetchedPartition): void => waitLonger(partition, clock.random())
 
   const refused: FetchOutcomes["refused"] = (partition, cause) => {
     if (cause.isRetriable) backOff(partition)
@@ -142,8 +143,11 @@ export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOut
 
   const failed: FetchOutcomes["failed"] = (asked, cause) => {
     const topics = new Set<string>()
+    // Those that failed together are tried again together.
+    const random = clock.random()
     for (const partition of asked) {
-      refused(partition, cause)
+      if (cause.isRetriable) waitLonger(partition, random)
+      else refused(partition, cause)
       partition.replica = undefined
       topics.add(partition.topic)
     }

@@ -126,13 +126,16 @@ export const make = Effect.fnUntraced(function* (
     )
   }
 
+  const moveBehind = (served: ReadonlyArray<FetchedPartition>): void => {
+    for (const partition of served) if (partitions.delete(partition)) partitions.add(partition)
+  }
+
   const fetch = (lane: FetchLane.FetchLane, fetched: ReadonlyArray<FetchedPartition>, limits: FetchLane.Limits) => {
     lane.isBusy = true
     const request = FetchLane.fetch(lane, cluster, fetched, limits, laneOptions, outcomes, times).pipe(
-      Effect.map((filled) => {
-        for (const partition of filled) if (partitions.delete(partition)) partitions.add(partition)
-      }),
-      Effect.catch((error) => outcomes.failed(fetched, error))
+      Effect.tap((filled) => Effect.sync(() => moveBehind(filled))),
+      Effect.catch((error) => outcomes.failed(fetched, error)),
+      Effect.asVoid
     )
     return run(fetched, request, () => {
       lane.isBusy = false
