@@ -9,6 +9,7 @@ import { Cause, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import * as Consumer from "../src/Consumer.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Serde from "../src/Serde.ts"
+import { until } from "./harness.ts"
 import * as ScriptedBroker from "./ScriptedBroker.ts"
 import * as ScriptedCluster from "./ScriptedCluster.ts"
 
@@ -275,7 +276,7 @@ describe("Consumer", () => {
         Stream.runForEach(({ value }) => Effect.sync(() => void seen.push(value))),
         Effect.forkChild
       )
-      yield* Effect.sleep("100 millis")
+      yield* until(() => seen.length === 3)
       isNew = true
       cluster.topics.set("t", { id: idOf("C"), partitions: [{ leader: 1, epoch: 1 }] })
       yield* kafka.cluster.refresh(["t"])
