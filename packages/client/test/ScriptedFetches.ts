@@ -106,6 +106,11 @@ const replyTo = (self: Scripted, asked: Asked, maxBytes: number): Reply => {
   const log = self.logs[asked.partition]
   const last = end(log)
   const marks = { partitionIndex: asked.partition, highWatermark: last, lastStableOffset: log.stable ?? last }
+  const { epoch } = self.scripted.topics.get("t")!.partitions[asked.partition]
+  if (asked.currentLeaderEpoch >= 0 && asked.currentLeaderEpoch !== epoch) {
+    const errorCode = asked.currentLeaderEpoch < epoch ? codes.FENCED_LEADER_EPOCH : codes.UNKNOWN_LEADER_EPOCH
+    return { partitionIndex: asked.partition, errorCode, records: new Uint8Array(0) }
+  }
   if (asked.fetchOffset < log.start || asked.fetchOffset > last) {
     return { partitionIndex: asked.partition, errorCode: codes.OFFSET_OUT_OF_RANGE, records: new Uint8Array(0) }
   }

@@ -136,7 +136,10 @@ export const fetch = Effect.fnUntraced(function* (
   }
   // A throttled answer to a full request is empty (KIP-219).
   const isThrottled = response.throttleTimeMs > 0 && response.responses.length === 0
-  if (plan.isFull && !isThrottled) outcomes.backOffAll([...unanswered].map(({ owner }) => owner))
+  if (plan.isFull && !isThrottled) {
+    const silent = [...unanswered].filter(({ owner, version }) => owner.version === version)
+    outcomes.backOffAll(silent.map(({ owner }) => owner))
+  }
   return filled
 })
 
