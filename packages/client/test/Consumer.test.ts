@@ -351,6 +351,14 @@ describe("Consumer", () => {
       assert.deepStrictEqual(values(yield* read({ partitions: [[topic, 0, 3n]] })), [])
       const fallen = yield* read({ partitions: [[topic, 0, 100n]], fallback: "earliest" })
       assert.deepStrictEqual(values(fallen), ["a", "b", "c"])
+      for (const fallback of ["nearest", { duration: "1 hour" }] as const) {
+        const read100 = read({ partitions: [[topic, 0, 100n]], fallback })
+        assert.deepStrictEqual(values(yield* read100), fallback === "nearest" ? [] : ["a", "b", "c"])
+      }
+      const [last] = cluster.brokers[0].of(ListOffsets).slice(-1)
+      // An hour ago (KIP-1106).
+      const age = Date.now() - Number(last.message.topics[0].partitions[0].timestamp)
+      assert.isBelow(Math.abs(age - 3_600_000), 60_000)
     })
   )
 })

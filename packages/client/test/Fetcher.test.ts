@@ -5,6 +5,7 @@ import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
 import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
 import { Effect, Fiber } from "effect"
 import type { ResetCause } from "../src/internal/consumer/FetchOutcomes.ts"
+import * as LoopTurns from "../src/internal/consumer/LoopTurns.ts"
 import type { StartPosition } from "../src/internal/consumer/StartPosition.ts"
 import { until } from "./harness.ts"
 import * as ScriptedBroker from "./ScriptedBroker.ts"
@@ -574,6 +575,66 @@ describe("Fetcher: fairness", () => {
       }
       assert.isAtMost(most, 20_000 + 8000)
       assert.isAtMost(self.fetches()[0].message.maxBytes, 20_000)
+    })
+  )
+
+  it.live("C95 a reader that decodes one batch after the other does not hold up timers", () =>
+    Effect.gen(function* () {
+      const self = yield* make(1, 4)
+      for (const log of self.logs) for (let index = 0; index < 100; index++) append(log, ["x"])
+      const { add, takeFrom } = yield* fetcher(self)
+      const partitions = self.logs.map((_, index) => partition(index))
+      add(partitions)
+      yield* until(() => partitions.every(({ queue }) => queue.length === 100))
+      let longest = 0
+      yield* Effect.gen(function* () {
+        const before = performance.now()
+        yield* Effect.sleep(1)
+        longest = Math.max(longest, performance.now() - before)
+      }).pipe(Effect.forever, Effect.forkScoped({ startImmediately: true }))
+      const read = (one: (typeof partitions)[number]) =>
+        Effect.gen(function* () {
+          for (let index = 0; index < 100; index++) {
+            yield* takeFrom(one)
+            const until = performance.now() + 1
+            while (performance.now() < until);
+          }
+        })
+      yield* Effect.forEach(partitions, read, { concurrency: "unbounded", discard: true })
+      // 400 ms in all.
+      assert.isBelow(longest, 100)
+    })
+  )
+})
+
+describe("LoopTurns", () => {
+  it.live("C95 a slice is over after a mebibyte, or 5 ms; the loop turns once for all who wait", () =>
+    Effect.gen(function* () {
+      let now = 0
+      const turns = LoopTurns.make(() => now)
+      turns.spend(1024 * 1024 - 1)
+      assert.isFalse(turns.isOver())
+      turns.spend(1)
+      assert.isTrue(turns.isOver())
+      let timer = false
+      setTimeout(() => {
+        timer = true
+      }, 0)
+      // Something that keeps this turn going until the timer is due.
+      const due = performance.now() + 3
+      while (performance.now() < due);
+      yield* Effect.all([turns.next, turns.next, turns.next], { concurrency: "unbounded" })
+      yield* turns.next
+      assert.isTrue(timer)
+      assert.isFalse(turns.isOver())
+      now += 5
+      assert.isTrue(turns.isOver())
+      turns.turned()
+      assert.isFalse(turns.isOver())
+      const waiting = yield* Effect.forkChild(turns.next, { startImmediately: true })
+      assert.isTrue(turns.isOver())
+      yield* Fiber.interrupt(waiting)
+      assert.isFalse(turns.isOver())
     })
   )
 })

@@ -95,7 +95,12 @@ export const make = Effect.fnUntraced(function* (
   const readers = FetchReaders.make({
     partitions,
     staysOpen: options.staysOpen === true,
-    onTaken: () => void wanted.openUnsafe()
+    onTaken: ({ partition, replica, topic }) => {
+      const nodeId = replica?.nodeId ?? cluster.leaderFor(topic, partition)?.nodeId ?? -1
+      // The end of a fetch that is under way wakes the fiber anyhow.
+      if (lanes.get(nodeId)?.isBusy !== true) wanted.openUnsafe()
+    },
+    now
   })
 
   const laneOf = (nodeId: number): FetchLane.FetchLane => {
