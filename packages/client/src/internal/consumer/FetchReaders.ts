@@ -20,7 +20,7 @@ export interface FetchReaders {
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
   readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
   /** Something may have changed for those who wait. */
-  readonly notify: (partitions: Iterable<FetchedPartition>) => void
+  readonly notify: (partitions: ReadonlyArray<FetchedPartition>) => void
   /** Every reader dies of it, from now on. */
   readonly die: (cause: Cause.Cause<never>) => void
 }
@@ -103,7 +103,7 @@ export const make = (options: {
   const die: FetchReaders["die"] = (cause) => {
     if (Cause.hasInterruptsOnly(cause)) return
     defect = cause
-    notify(partitions)
+    notify([...partitions])
   }
 
   return { take, takeFrom, notify, die }

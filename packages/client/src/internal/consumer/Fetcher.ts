@@ -208,7 +208,7 @@ export const make = Effect.fnUntraced(function* (
   )
 
   const wake = (): void => {
-    readers.notify(partitions)
+    readers.notify([...partitions])
     wanted.openUnsafe()
   }
   return {
