@@ -302,6 +302,10 @@ describe("Fetcher: the closest replica", () => {
         assert.strictEqual(self.fetches(2).length, 1)
         // A follower may be behind: only the leader knows what is out of range.
         assert.deepStrictEqual(resets, [])
+        assert.deepStrictEqual(
+          self.scripted.brokers.map((broker) => broker.of(ListOffsets).length),
+          [0, 0]
+        )
       })
     )
   }
