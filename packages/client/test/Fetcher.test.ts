@@ -274,6 +274,26 @@ describe("Fetcher: where it starts, and goes on", () => {
     })
   )
 
+  it.live("C90 what is looked up for an older position is dropped", () =>
+    Effect.gen(function* () {
+      const self = yield* make(1, 1)
+      for (let index = 0; index < 10; index++) append(self.logs[0], [String(index)])
+      self.scripted.brokers[0].on(ListOffsets, () =>
+        ScriptedBroker.respond(
+          { topics: [{ name: "t", partitions: [{ partitionIndex: 0, offset: 0n }] }] },
+          { delay: 100 }
+        )
+      )
+      const { add, takeFrom, wake } = yield* fetcher(self)
+      const one = partition(0, { start: "earliest" })
+      add([one])
+      yield* until(() => self.scripted.brokers[0].of(ListOffsets).length === 1)
+      one.seek(3n)
+      wake()
+      assert.deepStrictEqual(place(yield* takeFrom(one)), [0, 3n])
+    })
+  )
+
   it.live("C91 a start that is refused for good fails its partition alone", () =>
     Effect.gen(function* () {
       const self = yield* make(1, 2)
@@ -580,12 +600,12 @@ describe("Fetcher: fairness", () => {
 
   it.live("C95 a reader that decodes one batch after the other does not hold up timers", () =>
     Effect.gen(function* () {
-      const self = yield* make(1, 4)
-      for (const log of self.logs) for (let index = 0; index < 100; index++) append(log, ["x"])
+      const self = yield* make(1, 2)
+      for (const log of self.logs) for (let index = 0; index < 40; index++) append(log, ["x"])
       const { add, takeFrom } = yield* fetcher(self)
       const partitions = self.logs.map((_, index) => partition(index))
       add(partitions)
-      yield* until(() => partitions.every(({ queue }) => queue.length === 100))
+      yield* until(() => partitions.every(({ queue }) => queue.length === 40))
       let longest = 0
       yield* Effect.gen(function* () {
         const before = performance.now()
@@ -594,14 +614,14 @@ describe("Fetcher: fairness", () => {
       }).pipe(Effect.forever, Effect.forkScoped({ startImmediately: true }))
       const read = (one: (typeof partitions)[number]) =>
         Effect.gen(function* () {
-          for (let index = 0; index < 100; index++) {
+          for (let index = 0; index < 40; index++) {
             yield* takeFrom(one)
-            const until = performance.now() + 2
+            const until = performance.now() + 10
             while (performance.now() < until);
           }
         })
       yield* Effect.forEach(partitions, read, { concurrency: "unbounded", discard: true })
-      // 800 ms in all, 200 of each reader.
+      // 800 ms in all, 400 of each reader.
       assert.isBelow(longest, 90)
     })
   )
