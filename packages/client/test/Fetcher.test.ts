@@ -621,6 +621,7 @@ describe("Fetcher: fairness", () => {
           }
         })
       yield* Effect.forEach(partitions, read, { concurrency: "unbounded", discard: true })
+      yield* Effect.sleep(10)
       // 800 ms in all, 400 of each reader.
       assert.isBelow(longest, 90)
     })
