@@ -12,6 +12,7 @@ import * as Records from "@kafka-effect/protocol/Records"
 import { WireError } from "@kafka-effect/protocol/WireError"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
@@ -54,8 +55,17 @@ export interface AssignOptions<T extends AnyTopic> {
   readonly until?: "end" | undefined
   /** Whether records of transactions wait until these are committed. Defaults to `committed` (Java's default of `isolation.level` is the other). */
   readonly isolation?: "committed" | "uncommitted" | undefined
-  /** What to do when a position does not exist (any more). Defaults to `fail`. Java: `auto.offset.reset`. */
-  readonly fallback?: "earliest" | "latest" | "fail" | undefined
+  /**
+   * Where to go on when a position does not exist (any more): `nearest` is the end of the log that it has fallen off, a
+   * duration the first record that is no older (KIP-1106). When a log was cut back behind what was read (KIP-320), all but
+   * `fail` go on where it parted. Defaults to `fail`. Java: `auto.offset.reset`.
+   */
+  readonly fallback?: "earliest" | "latest" | "nearest" | { readonly duration: Duration.Input } | "fail" | undefined
+  /**
+   * Where this client is, as `broker.rack` names it: brokers that know how send it to the closest replica (KIP-392).
+   * Defaults to none: records come from leaders. Java: `client.rack`.
+   */
+  readonly clientRack?: string | undefined
   /** Bytes for which a broker waits, up to `fetchMaxWait`. Defaults to 1. Java: `fetch.min.bytes`. */
   readonly fetchMinBytes?: number | undefined
   /** Most bytes in one response; a larger single batch comes all the same. Defaults to 50 MiB. Java: `fetch.max.bytes`. */
@@ -74,6 +84,11 @@ interface Parsed extends Fetcher.Options {
   readonly maxPartitionFetchBytes: number
 }
 
+const parseFallback = (fallback: AssignOptions<AnyTopic>["fallback"]): StartPosition.Fallback =>
+  typeof fallback === "object"
+    ? { duration: Settings.duration("fallback", fallback.duration, fallback.duration) }
+    : (fallback ?? "fail")
+
 const parse = <T extends AnyTopic>(options: AssignOptions<T>): Parsed => {
   const bytes = (option: keyof AssignOptions<T> & string, input: number | undefined, byDefault: number): number =>
     Settings.integer(option, input, byDefault, { min: 1, max: maxInt32 })
@@ -85,7 +100,8 @@ const parse = <T extends AnyTopic>(options: AssignOptions<T>): Parsed => {
   }
   return {
     isolation: options.isolation ?? "committed",
-    fallback: options.fallback ?? "fail",
+    fallback: parseFallback(options.fallback),
+    clientRack: options.clientRack,
     fetchMinBytes: bytes("fetchMinBytes", options.fetchMinBytes, 1),
     fetchMaxBytes: bytes("fetchMaxBytes", options.fetchMaxBytes, 50 * 1024 * 1024),
     fetchMaxWait: Settings.duration("fetchMaxWait", options.fetchMaxWait, "500 millis"),
@@ -178,7 +194,7 @@ const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
   const needsStarts =
     until === "end" || partitions.some(([, , position]) => position === "earliest" || typeof position === "object")
   const needsTimes = partitions.some(([, , position]) => isTime(position))
-  const ends = needsEnds ? yield* look(() => Offsets.latest) : []
+  const latests = needsEnds ? yield* look(() => Offsets.latest) : []
   const starts = needsStarts ? yield* look(() => Offsets.earliest) : []
   const times = needsTimes
     ? yield* look((position) =>
@@ -187,29 +203,26 @@ const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
           : Offsets.latest
       )
     : []
-  const start = (position: Position, index: number): bigint => {
-    if (typeof position === "bigint") return position
-    if (position === "earliest") return starts[index]
-    if (position === "latest") return ends[index]
-    // Nothing as new as the time: behind the last record.
-    if ("timestamp" in position) return times[index] < 0 ? ends[index] : times[index]
-    const wanted = ends[index] - BigInt(Math.trunc(position.beforeEnd))
-    return wanted < starts[index] ? starts[index] : wanted
-  }
   const fetched: Array<FetchedPartition> = []
   for (let index = 0; index < partitions.length; index++) {
-    let position = start(partitions[index][2], index)
+    const ends = { earliest: starts[index], latest: latests[index], atTime: times[index] }
+    let position = StartPosition.resolve(partitions[index][2], ends)
     // Who reads to the end may never fetch, so no broker would say that there is no such offset.
-    if (until === "end" && (position < starts[index] || position > ends[index])) {
-      const [earliest, latest] = [starts[index], ends[index]]
+    if (until === "end" && (position < ends.earliest || position > ends.latest)) {
       if (fallback === "fail") {
         const { partition, topic } = places[index]
+        const { earliest, latest } = ends
         const reason = new OffsetOutOfRange({ topic, partition, offset: position, earliest, latest })
         return yield* new ConsumerError({ reason })
       }
-      position = StartPosition.fallBack(fallback, position, { earliest, latest })
+      const timestamp = StartPosition.timestampOf(fallback, yield* Clock.currentTimeMillis)
+      if (timestamp !== undefined) {
+        const [atTime] = yield* Offsets.list(cluster, [{ ...places[index], timestamp }], isolation)
+        ends.atTime = atTime
+      }
+      position = StartPosition.fallBack(fallback, position, ends)
     }
-    const end = until === "end" ? ends[index] : undefined
+    const end = until === "end" ? ends.latest : undefined
     fetched.push(new FetchedPartition({ ...places[index], start: position, end, maxBytes: maxPartitionFetchBytes }))
   }
   return fetched

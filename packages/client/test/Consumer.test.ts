@@ -9,6 +9,7 @@ import { Cause, type Duration, Effect, Exit, Fiber, Stream } from "effect"
 import * as Consumer from "../src/Consumer.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Serde from "../src/Serde.ts"
+import { until } from "./harness.ts"
 import * as ScriptedBroker from "./ScriptedBroker.ts"
 import * as ScriptedCluster from "./ScriptedCluster.ts"
 
@@ -275,7 +276,7 @@ describe("Consumer", () => {
         Stream.runForEach(({ value }) => Effect.sync(() => void seen.push(value))),
         Effect.forkChild
       )
-      yield* Effect.sleep("100 millis")
+      yield* until(() => seen.length === 3)
       isNew = true
       cluster.topics.set("t", { id: idOf("C"), partitions: [{ leader: 1, epoch: 1 }] })
       yield* kafka.cluster.refresh(["t"])
@@ -350,6 +351,14 @@ describe("Consumer", () => {
       assert.deepStrictEqual(values(yield* read({ partitions: [[topic, 0, 3n]] })), [])
       const fallen = yield* read({ partitions: [[topic, 0, 100n]], fallback: "earliest" })
       assert.deepStrictEqual(values(fallen), ["a", "b", "c"])
+      for (const fallback of ["nearest", { duration: "1 hour" }] as const) {
+        const read100 = read({ partitions: [[topic, 0, 100n]], fallback })
+        assert.deepStrictEqual(values(yield* read100), fallback === "nearest" ? [] : ["a", "b", "c"])
+      }
+      const [last] = cluster.brokers[0].of(ListOffsets).slice(-1)
+      // An hour ago (KIP-1106).
+      const age = Date.now() - Number(last.message.topics[0].partitions[0].timestamp)
+      assert.isBelow(Math.abs(age - 3_600_000), 60_000)
     })
   )
 })

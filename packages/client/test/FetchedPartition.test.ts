@@ -53,21 +53,21 @@ describe("FetchedPartition", () => {
     assert.strictEqual(self.position, 4n)
   })
 
-  it("the position passes control batches and gaps, so that reading to the end ends", () => {
+  it("C76 C77 the position passes control batches and gaps, so that reading to the end ends", () => {
     const self = partition(7n)
     self.accept(join(batch(0n, 2), marker(6n, 9n, 1)), [])
     assert.strictEqual(self.position, 7n)
     assert.isTrue(self.isComplete)
   })
 
-  it("keeps nothing that lies wholly before the offset asked for, or wholly behind the end", () => {
+  it("C75 keeps nothing that lies wholly before the offset asked for, or wholly behind the end", () => {
     const self = partition(6n)
     self.position = 4n
     self.accept(join(batch(0n, 3), batch(3n, 2), batch(5n, 1), batch(6n, 1)), [])
     assert.deepStrictEqual(offsets(self), [3n, 5n])
   })
 
-  it("asks for more when not one batch fits", () => {
+  it("C73 C74 asks for more when not one batch fits", () => {
     const self = partition()
     const large = batch(0n, 2000)
     self.accept(large.subarray(0, 1000), [])
@@ -75,7 +75,35 @@ describe("FetchedPartition", () => {
     assert.strictEqual(self.position, 0n)
   })
 
-  it("damage is an error that names the place, met after what was good", () => {
+  it("C74 what is cut off behind whole batches is ignored, wherever it is cut", () => {
+    const [first, second] = [batch(0n, 2), batch(2n, 2)]
+    for (let cut = 0; cut < second.length; cut++) {
+      const self = partition()
+      assert.isTrue(self.accept(join(first, second.subarray(0, cut)), []))
+      assert.deepStrictEqual([offsets(self), self.position, self.maxBytes, self.error], [[0n], 2n, 1000, undefined])
+    }
+  })
+
+  it("C76 bytes from which nothing comes are told apart from no bytes", () => {
+    const self = partition()
+    self.position = 5n
+    assert.isFalse(self.accept(batch(0n, 2), []))
+    assert.isTrue(self.accept(new Uint8Array(0), []))
+    assert.isTrue(self.accept(batch(5n, 1), []))
+  })
+
+  it("C80 the position delivered is that of what is queued first, and passes what nobody is given", () => {
+    const self = partition()
+    assert.strictEqual(self.delivered, 0n)
+    self.accept(join(marker(0n, 9n, 1), batch(1n, 2), batch(3n, 1), marker(4n, 9n, 1)), [])
+    assert.deepStrictEqual([self.delivered, self.position], [1n, 5n])
+    self.take()
+    assert.strictEqual(self.delivered, 3n)
+    self.take()
+    assert.strictEqual(self.delivered, 5n)
+  })
+
+  it("C78 damage is an error that names the place, met after what was good", () => {
     const self = partition()
     const records = batch(7n, 1)
     records[16] = 9

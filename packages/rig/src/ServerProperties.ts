@@ -83,6 +83,8 @@ const kraft = (options: ServerPropertiesOptions): Record<string, string> => {
   return {
     "process.roles": "broker,controller",
     "node.id": String(node.id),
+    // for clients that look for the closest replica
+    "broker.rack": `rack-${node.id}`,
     "controller.quorum.voters": nodes.map(({ controllerPort, id }) => `${id}@${host}:${controllerPort}`).join(","),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",

@@ -29,10 +29,11 @@ describe("docker-compose.yml", () => {
       partitions: 1,
       properties: {}
     })
-    const itsOwn = /listeners$|^log\.|voters$|protocol\.map$|^node\.id$/
+    const itsOwn = /listeners$|^log\.|voters$|protocol\.map$|^node\.id$|^broker\.rack$/
     for (const [property, value] of Object.entries(settings)) {
       if (!itsOwn.test(property)) assert.deepStrictEqual(values(property), [value], property)
     }
     assert.deepStrictEqual(values("node.id"), ["1", "2", "3"])
+    assert.deepStrictEqual(values("broker.rack"), ["rack-1", "rack-2", "rack-3"])
   })
 })

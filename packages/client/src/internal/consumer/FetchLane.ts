@@ -99,7 +99,7 @@ export const fetch = Effect.fnUntraced(function* (
     const error = brokerError({ nodeId: self.nodeId, broker: connection.broker, api: "Fetch", code })
     // Nothing is wrong with the partitions when the broker does not know what is wrong.
     if (error.isRetriable || !isUnderstood(code)) {
-      fetched.forEach(outcomes.backOff)
+      outcomes.backOffAll(fetched)
       for (const topic of new Set(fetched.map(({ topic }) => topic))) yield* cluster.invalidate(topic)
       return []
     }
@@ -136,7 +136,10 @@ export const fetch = Effect.fnUntraced(function* (
   }
   // A throttled answer to a full request is empty (KIP-219).
   const isThrottled = response.throttleTimeMs > 0 && response.responses.length === 0
-  if (plan.isFull && !isThrottled) for (const { owner } of unanswered) outcomes.backOff(owner)
+  if (plan.isFull && !isThrottled) {
+    const silent = [...unanswered].filter(({ owner, version }) => owner.version === version)
+    outcomes.backOffAll(silent.map(({ owner }) => owner))
+  }
   return filled
 })
 

@@ -39,6 +39,8 @@ export interface Clock {
 export interface FetchOutcomes {
   /** Lets a partition wait before a broker is asked about it again, longer each time in a row. */
   readonly backOff: (partition: FetchedPartition) => void
+  /** Lets partitions that failed together wait, and be tried again, together. */
+  readonly backOffAll: (partitions: Iterable<FetchedPartition>) => void
   /** What a broker said about a partition is an error: it is tried again, or ends with it. */
   readonly refused: (partition: FetchedPartition, cause: KafkaError) => void
   /** Whether a partition's topic is still the one that its position belongs to; else it begins anew, as asked, or ends. */
@@ -65,10 +67,15 @@ export interface FetchOutcomes {
 export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOutcomes => {
   const { retryBackoff, retryBackoffMax } = cluster.settings
 
-  const backOff = (partition: FetchedPartition): void => {
+  const waitLonger = (partition: FetchedPartition, random: number): void => {
     partition.failures++
     const wait = Math.min(retryBackoffMax, retryBackoff * 2 ** (partition.failures - 1))
-    partition.notBefore = clock.now() + wait * (0.8 + 0.4 * clock.random())
+    partition.notBefore = clock.now() + wait * (0.8 + 0.4 * random)
+  }
+  const backOff = (partition: FetchedPartition): void => waitLonger(partition, clock.random())
+  const backOffAll: FetchOutcomes["backOffAll"] = (partitions) => {
+    const random = clock.random()
+    for (const partition of partitions) waitLonger(partition, random)
   }
 
   const refused: FetchOutcomes["refused"] = (partition, cause) => {
@@ -142,13 +149,15 @@ export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOut
 
   const failed: FetchOutcomes["failed"] = (asked, cause) => {
     const topics = new Set<string>()
-    for (const partition of asked) {
-      refused(partition, cause)
+    const partitions = [...asked]
+    if (cause.isRetriable) backOffAll(partitions)
+    for (const partition of partitions) {
+      if (!cause.isRetriable) refused(partition, cause)
       partition.replica = undefined
       topics.add(partition.topic)
     }
     return Effect.forEach(topics, (topic) => cluster.invalidate(topic), { discard: true })
   }
 
-  return { backOff, refused, isSameTopic, reset, isInLog, failedPartition, failed }
+  return { backOff, backOffAll, refused, isSameTopic, reset, isInLog, failedPartition, failed }
 }

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { FetchedBatch, FetchedPartition } from "./FetchedPartition.ts"
+import * as LoopTurns from "./LoopTurns.ts"
 
 /** A batch for the reader, with where it is from. @internal */
 export interface Taken extends FetchedBatch {
@@ -19,7 +20,7 @@ export interface FetchReaders {
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
   readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
   /** Something may have changed for those who wait. */
-  readonly notify: (partitions: Iterable<FetchedPartition>) => void
+  readonly notify: (partitions: ReadonlyArray<FetchedPartition>) => void
   /** Every reader dies of it, from now on. */
   readonly die: (cause: Cause.Cause<never>) => void
 }
@@ -30,12 +31,16 @@ export const make = (options: {
   /** Whether partitions may still come when all have ended. */
   readonly staysOpen: boolean
   /** Something was taken: there may be room for more. */
-  readonly onTaken: () => void
+  readonly onTaken: (source: FetchedPartition) => void
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now: () => number
 }): FetchReaders => {
   const { onTaken, partitions, staysOpen } = options
   /** Those that may have something for a reader, in the order of their turns. */
   const ready = new Set<FetchedPartition>()
   const arrived = Latch.makeUnsafe()
+  // What is taken is decoded before the next is: a reader that never waits would hold the event loop.
+  const turns = LoopTurns.make(options.now)
   let defect: Cause.Cause<never> | undefined
 
   const notify: FetchReaders["notify"] = (changed) => {
@@ -55,11 +60,15 @@ export const make = (options: {
   const taken = (source: FetchedPartition): Taken | undefined => {
     const batch = source.take()
     if (batch === undefined) return undefined
-    onTaken()
+    turns.spend(batch.batch.bytes.length)
+    onTaken(source)
     return { ...batch, source }
   }
 
+  const waitFor = (latch: Latch.Latch): Effect.Effect<void> => Effect.map(latch.await, turns.turned)
+
   const take: FetchReaders["take"] = Effect.suspend(() => {
+    if (turns.isOver()) return Effect.andThen(turns.next, take)
     arrived.closeUnsafe()
     if (defect !== undefined) return Effect.failCause(defect)
     for (const source of ready) {
@@ -71,11 +80,12 @@ export const make = (options: {
       if (found !== undefined) return Effect.succeed(found)
       if (source.error !== undefined) return Effect.fail(source.error)
     }
-    return isOver() ? Effect.undefined : Effect.andThen(arrived.await, take)
+    return isOver() ? Effect.undefined : Effect.andThen(waitFor(arrived), take)
   })
 
   const takeFrom: FetchReaders["takeFrom"] = (source) => {
     const next: Effect.Effect<Taken | undefined, ConsumerError> = Effect.suspend(() => {
+      if (turns.isOver()) return Effect.andThen(turns.next, next)
       source.news.closeUnsafe()
       if (defect !== undefined) return Effect.failCause(defect)
       if (source.isRemoved) return Effect.undefined
@@ -85,7 +95,7 @@ export const make = (options: {
         if (source.error !== undefined) return Effect.fail(source.error)
       }
       if (source.isComplete && source.queue.length === 0) return Effect.undefined
-      return Effect.andThen(source.news.await, next)
+      return Effect.andThen(waitFor(source.news), next)
     })
     return next
   }
@@ -93,7 +103,7 @@ export const make = (options: {
   const die: FetchReaders["die"] = (cause) => {
     if (Cause.hasInterruptsOnly(cause)) return
     defect = cause
-    notify(partitions)
+    notify([...partitions])
   }
 
   return { take, takeFrom, notify, die }

@@ -78,10 +78,16 @@ export const make = (
   }
 
   for (const partition of partitions) {
+    const leader = cluster.leaderFor(partition.topic, partition.partition)
+    if (leader !== undefined && partition.isLeaderless) {
+      // What it waited for has come.
+      partition.isLeaderless = false
+      partition.notBefore = 0
+    }
     if (partition.notBefore > now) nextLook = Math.min(nextLook, partition.notBefore)
     if (!partition.wantsMore(now)) continue
-    const leader = cluster.leaderFor(partition.topic, partition.partition)
     if (leader === undefined) {
+      partition.isLeaderless = true
       leaderless.add(partition.topic)
       outcomes.backOff(partition)
       nextLook = Math.min(nextLook, partition.notBefore)

@@ -87,6 +87,8 @@ export class FetchedPartition {
   /** No fetch before this time: milliseconds of a clock that only goes forward. */
   notBefore = 0
   failures = 0
+  /** Whether it waits for its leader to be known. */
+  isLeaderless = false
   /** What the reader meets once the queue is empty. */
   error: ConsumerError | undefined = undefined
   /** Opened when there is something new for a reader of this partition alone. */

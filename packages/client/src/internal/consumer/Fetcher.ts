@@ -95,7 +95,12 @@ export const make = Effect.fnUntraced(function* (
   const readers = FetchReaders.make({
     partitions,
     staysOpen: options.staysOpen === true,
-    onTaken: () => void wanted.openUnsafe()
+    onTaken: ({ partition, replica, topic }) => {
+      const nodeId = replica?.nodeId ?? cluster.leaderFor(topic, partition)?.nodeId ?? -1
+      // The end of a fetch that is under way wakes the fiber anyhow.
+      if (lanes.get(nodeId)?.isBusy !== true) wanted.openUnsafe()
+    },
+    now
   })
 
   const laneOf = (nodeId: number): FetchLane.FetchLane => {
@@ -126,13 +131,16 @@ export const make = Effect.fnUntraced(function* (
     )
   }
 
+  const moveBehind = (served: ReadonlyArray<FetchedPartition>): void => {
+    for (const partition of served) if (partitions.delete(partition)) partitions.add(partition)
+  }
+
   const fetch = (lane: FetchLane.FetchLane, fetched: ReadonlyArray<FetchedPartition>, limits: FetchLane.Limits) => {
     lane.isBusy = true
     const request = FetchLane.fetch(lane, cluster, fetched, limits, laneOptions, outcomes, times).pipe(
-      Effect.map((filled) => {
-        for (const partition of filled) if (partitions.delete(partition)) partitions.add(partition)
-      }),
-      Effect.catch((error) => outcomes.failed(fetched, error))
+      Effect.tap((filled) => Effect.sync(() => moveBehind(filled))),
+      Effect.catch((error) => outcomes.failed(fetched, error)),
+      Effect.asVoid
     )
     return run(fetched, request, () => {
       lane.isBusy = false
@@ -200,7 +208,7 @@ export const make = Effect.fnUntraced(function* (
   )
 
   const wake = (): void => {
-    readers.notify(partitions)
+    readers.notify([...partitions])
     wanted.openUnsafe()
   }
   return {

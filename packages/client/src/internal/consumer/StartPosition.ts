@@ -32,7 +32,7 @@ export interface Ends {
 }
 
 /** The time to look for, in milliseconds since 1970; undefined where there is none. @internal */
-export const timestampOf = (start: StartPosition, now: number): bigint | undefined => {
+export const timestampOf = (start: StartPosition | Fallback, now: number): bigint | undefined => {
   if (typeof start !== "object") return undefined
   if ("timestamp" in start) return BigInt(Math.trunc(start.timestamp))
   return "duration" in start ? BigInt(Math.max(0, Math.trunc(now - start.duration))) : undefined
