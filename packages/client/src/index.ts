@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as ApiVersions from "./ApiVersions.ts"
+export * as Assignor from "./Assignor.ts"
 export * as Cluster from "./Cluster.ts"
 export * as ClusterMetadata from "./ClusterMetadata.ts"
 export * as Connection from "./Connection.ts"
