@@ -147,6 +147,60 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("kafka-effe
 }
 
 /**
+ * Another member has taken the `groupInstanceId` of this one (KIP-345): this one has lost its partitions for good.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Fenced extends Schema.TaggedError<Fenced>("kafka-effect/ConsumerError/Fenced")("Fenced", {
+  groupId: Schema.String,
+  groupInstanceId: Schema.String,
+  cause: KafkaError
+}) {
+  override get message(): string {
+    return `another member of group ${this.groupId} has taken the groupInstanceId ${this.groupInstanceId}: give each running member one of its own`
+  }
+}
+
+/**
+ * The group does not take this member; `detail` says what to change.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class GroupRejected extends Schema.TaggedError<GroupRejected>("kafka-effect/ConsumerError/GroupRejected")(
+  "GroupRejected",
+  { groupId: Schema.String, detail: Schema.String, cause: KafkaError }
+) {
+  override get message(): string {
+    return `group ${this.groupId} does not take this member: ${this.detail} (${this.cause.message})`
+  }
+}
+
+/**
+ * The group's partitions could not be shared out: an assignor failed, or gave what cannot be, or what members wrote for
+ * it cannot be read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AssignorFailed extends Schema.TaggedError<AssignorFailed>("kafka-effect/ConsumerError/AssignorFailed")(
+  "AssignorFailed",
+  {
+    groupId: Schema.String,
+    /** Name of the assignor. */
+    assignor: Schema.String,
+    detail: Schema.String,
+    /** What was thrown, if something was. */
+    cause: Schema.Defect()
+  }
+) {
+  override get message(): string {
+    return `the assignor ${this.assignor} of group ${this.groupId} failed: ${this.detail}`
+  }
+}
+
+/**
  * Records could not be read; `reason` says why.
  *
  * @category errors
@@ -161,7 +215,10 @@ export class ConsumerError extends Schema.TaggedError<ConsumerError>("kafka-effe
     TopicRecreated,
     Rejected,
     InvalidRecords,
-    InvalidOption
+    InvalidOption,
+    Fenced,
+    GroupRejected,
+    AssignorFailed
   ])
 }) {
   /** Whether the same call may succeed later. */

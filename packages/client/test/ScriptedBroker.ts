@@ -70,10 +70,10 @@ export interface ScriptedBroker {
   readonly accepted: () => number
   /** How many connections are open. */
   readonly open: () => number
-  /** Answers an API's requests from now on. */
+  /** Answers an API's requests from now on; what comes later on the same connection waits for a promise. */
   readonly on: <Request, Response>(
     api: Api<Request, Response>,
-    answer: (request: Received<Request>) => Answer<Response>
+    answer: (request: Received<Request>) => Answer<Response> | Promise<Answer<Response>>
   ) => void
   /** Writes bytes on an open connection, asked for or not. */
   readonly push: (connection: number, bytes: Uint8Array) => void
@@ -144,7 +144,7 @@ export const make = (
   Effect.acquireRelease(
     Effect.callback<ScriptedBroker>((resume) => {
       const host = options.host ?? "127.0.0.1"
-      const answers = new Map<number, (request: Received) => Answer>()
+      const answers = new Map<number, (request: Received) => Answer | Promise<Answer>>()
       const received: Array<Received> = []
       const sockets = new Map<number, Net.Socket>()
       let accepted = 0
@@ -173,7 +173,7 @@ export const make = (
       const answer = async (socket: Net.Socket, request: Received): Promise<void> => {
         const script = answers.get(request.api.key)
         if (script === undefined) throw new Error(`no answer is scripted for ${request.api.name}`)
-        const reply = script(request)
+        const reply = await script(request)
         switch (reply._tag) {
           case "Silence":
             return
