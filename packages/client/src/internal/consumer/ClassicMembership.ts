@@ -128,7 +128,9 @@ export const make = Effect.fnUntraced(function* (
     if (state.failures > 0) {
       yield* Effect.sleep(yield* Backoff.delay(retryBackoff, retryBackoffMax, state.failures))
       state.expireKept()
-      if (state.lost.length > 0) return
+      // Meanwhile it may have lost all, or unsubscribed from some of what it keeps.
+      const isReady = Rebalance.beforeJoin(state.owned, options.subscription(), cooperative).length === 0
+      if (state.lost.length > 0 || state.failure !== undefined || !isReady) return
     }
     const reason = state.join()
     yield* log(state, `joining: ${reason}`)
@@ -174,6 +176,10 @@ export const make = Effect.fnUntraced(function* (
 
   const life = Effect.raceFirst(run, leaving.await).pipe(
     Effect.andThen(Effect.suspend(() => (state.failure === undefined ? goodbye : depart(state.failure.message)))),
+    Effect.catchDefect((defect) => {
+      state.end()
+      return Effect.andThen(depart("the member failed"), Effect.die(defect))
+    }),
     Effect.onExit((exit) =>
       Effect.sync(() => {
         state.end()
