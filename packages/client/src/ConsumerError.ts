@@ -178,6 +178,67 @@ export class GroupRejected extends Schema.TaggedError<GroupRejected>("kafka-effe
 }
 
 /**
+ * The group has committed nothing for the partition, and `fallback` does not say where to begin then.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoCommittedOffset extends Schema.TaggedError<NoCommittedOffset>(
+  "kafka-effect/ConsumerError/NoCommittedOffset"
+)("NoCommittedOffset", { ...place, groupId: Schema.String }) {
+  override get message(): string {
+    return `group ${this.groupId} has committed nothing for ${describePlace(this)}: set fallback to say where to begin, for example to "earliest"`
+  }
+}
+
+/**
+ * The partition is not this consumer's, now.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotAssigned extends Schema.TaggedError<NotAssigned>("kafka-effect/ConsumerError/NotAssigned")(
+  "NotAssigned",
+  place
+) {
+  override get message(): string {
+    return `${describePlace(this)} is not assigned to this consumer now: assignment tells which are, and events when that changes`
+  }
+}
+
+/**
+ * Somebody reads already: a consumer has one `records`, `partitions` or `run` at a time.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AlreadyRead extends Schema.TaggedError<AlreadyRead>("kafka-effect/ConsumerError/AlreadyRead")(
+  "AlreadyRead",
+  {}
+) {
+  override get message(): string {
+    return "this consumer is being read already, by records, partitions or run: end that first, or make another consumer"
+  }
+}
+
+/**
+ * The reader of a partition has not asked for more within `stallTimeout`, though there was more. The member is in the
+ * group still, and has the partition.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Stalled extends Schema.TaggedError<Stalled>("kafka-effect/ConsumerError/Stalled")("Stalled", {
+  ...place,
+  /** Milliseconds. */
+  waited: Schema.Number
+}) {
+  override get message(): string {
+    return `nobody has asked for records of ${describePlace(this)} for ${this.waited} ms, though there are some: finish sooner, or raise stallTimeout`
+  }
+}
+
+/**
  * The group's partitions could not be shared out: an assignor failed, or gave what cannot be, or what members wrote for
  * it cannot be read.
  *
@@ -218,7 +279,11 @@ export class ConsumerError extends Schema.TaggedError<ConsumerError>("kafka-effe
     InvalidOption,
     Fenced,
     GroupRejected,
-    AssignorFailed
+    AssignorFailed,
+    NoCommittedOffset,
+    NotAssigned,
+    AlreadyRead,
+    Stalled
   ])
 }) {
   /** Whether the same call may succeed later. */

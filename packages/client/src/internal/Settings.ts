@@ -73,6 +73,10 @@ export const integer = (
   return value
 }
 
+/** One of some names. Throws. @internal */
+export const oneOf = <A extends string>(option: string, names: ReadonlyArray<A>, value: A): A =>
+  names.includes(value) ? value : invalid(option, `is ${JSON.stringify(value)}; give one of ${names.join(", ")}`)
+
 const example = `for example "localhost:9092" or "[::1]:9092"`
 
 /** `host:port`, where an IPv6 address stands in brackets. Throws. @internal */

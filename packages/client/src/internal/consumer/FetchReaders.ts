@@ -5,6 +5,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { FetchedBatch, FetchedPartition } from "./FetchedPartition.ts"
@@ -21,6 +22,8 @@ export interface FetchReaders {
   readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
   /** Something may have changed for those who wait. */
   readonly notify: (partitions: ReadonlyArray<FetchedPartition>) => void
+  /** Every reader comes to its end, or fails, from now on. */
+  readonly end: (error?: ConsumerError) => void
   /** Every reader dies of it, from now on. */
   readonly die: (cause: Cause.Cause<never>) => void
 }
@@ -42,6 +45,7 @@ export const make = (options: {
   // What is taken is decoded before the next is: a reader that never waits would hold the event loop.
   const turns = LoopTurns.make(options.now)
   let defect: Cause.Cause<never> | undefined
+  let ended: Exit.Exit<undefined, ConsumerError> | undefined
 
   const notify: FetchReaders["notify"] = (changed) => {
     for (const partition of changed) {
@@ -71,6 +75,7 @@ export const make = (options: {
     if (turns.isOver()) return Effect.andThen(turns.next, take)
     arrived.closeUnsafe()
     if (defect !== undefined) return Effect.failCause(defect)
+    if (ended !== undefined) return ended
     for (const source of ready) {
       ready.delete(source)
       if (!source.hasNews) continue
@@ -88,6 +93,7 @@ export const make = (options: {
       if (turns.isOver()) return Effect.andThen(turns.next, next)
       source.news.closeUnsafe()
       if (defect !== undefined) return Effect.failCause(defect)
+      if (ended !== undefined) return ended
       if (source.isRemoved) return Effect.undefined
       if (source.hasNews) {
         const found = taken(source)
@@ -106,5 +112,11 @@ export const make = (options: {
     notify([...partitions])
   }
 
-  return { take, takeFrom, notify, die }
+  const end: FetchReaders["end"] = (error) => {
+    // The first reason is the one that counts.
+    ended ??= error === undefined ? Exit.succeed(undefined) : Exit.fail(error)
+    notify([...partitions])
+  }
+
+  return { take, takeFrom, notify, end, die }
 }

@@ -161,8 +161,8 @@ export class FetchedPartition {
   }
 
   /** How many offsets the reader is behind what it may read, as of the last answer. */
-  lag(isolation: "committed" | "uncommitted"): bigint | undefined {
-    const { delivered, highWatermark, lastStableOffset } = this
+  lag(isolation: "committed" | "uncommitted", delivered = this.delivered): bigint | undefined {
+    const { highWatermark, lastStableOffset } = this
     // Brokers without transactions do not name the last stable offset.
     const isStable = isolation === "committed" && lastStableOffset !== undefined && lastStableOffset >= 0
     const last = isStable ? lastStableOffset : highWatermark

@@ -55,6 +55,8 @@ export interface Fetcher {
   readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
   /** Looks again at partitions that were paused, resumed or sought. */
   readonly wake: () => void
+  /** Readers come to their end, or fail. */
+  readonly end: (error?: ConsumerError) => void
 }
 
 /** How many fetchers there have been. */
@@ -227,6 +229,7 @@ export const make = Effect.fnUntraced(function* (
     },
     take: readers.take,
     takeFrom: readers.takeFrom,
+    end: readers.end,
     wake
   }
 })

@@ -39,11 +39,6 @@ const idempotenceOf = (options: Options): ProducerSettings["idempotence"] => {
   return options.enableIdempotence ? "required" : "off"
 }
 
-const oneOf = <A extends string>(option: string, names: ReadonlyArray<A>, value: A): A =>
-  names.includes(value)
-    ? value
-    : Settings.invalid(option, `is ${JSON.stringify(value)}; give one of ${names.join(", ")}`)
-
 const levelOf = (compression: CompressionType, level: number | undefined): number | undefined => {
   if (level === undefined) return undefined
   const levels = levelsOf(compression)
@@ -59,12 +54,12 @@ const parseUnsafe = (options: Options, requestTimeout: number): ProducerSettings
     Settings.invalid("deliveryTimeout", detail)
   }
   const { partitioner = "default" } = options
-  const compression = oneOf("compression", types, options.compression ?? "none")
+  const compression = Settings.oneOf("compression", types, options.compression ?? "none")
   return {
     acks: acksOf(options.acks),
     idempotence: idempotenceOf(options),
     partitioner:
-      typeof partitioner === "function" ? partitioner : oneOf("partitioner", Partitioning.names, partitioner),
+      typeof partitioner === "function" ? partitioner : Settings.oneOf("partitioner", Partitioning.names, partitioner),
     compression,
     compressionLevel: levelOf(compression, options.compressionLevel),
     batchSize: Settings.integer("batchSize", options.batchSize, 16_384, { min: 0, max: maxInt32 }),

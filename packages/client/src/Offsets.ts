@@ -1,0 +1,179 @@
+/**
+ * How far partitions have been finished, as data: for each the offset of the next record to be read. Made of records that
+ * have been finished, merged, kept elsewhere if need be, and committed.
+ *
+ * @since 0.1.0
+ */
+import { DeliveredRecord } from "./internal/consumer/DeliveredRecord.ts"
+import type { Lease } from "./internal/consumer/Lease.ts"
+import type { ConsumerRecord, TopicPartition } from "./Topic.ts"
+
+/**
+ * What is committed for one partition.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Entry extends TopicPartition {
+  /** Of the next record to be read: one more than that of the last that is finished. */
+  readonly offset: bigint
+  /** Leader epoch of the last record that is finished (KIP-320); -1 where it is not known. Defaults to -1. */
+  readonly leaderEpoch?: number | undefined
+  /** A text that is kept with the offset: as long as the broker's `offset.metadata.max.bytes` allows (4,096 bytes). Defaults to none. */
+  readonly metadata?: string | undefined
+}
+
+/**
+ * Offsets of partitions, each once.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Offsets extends Iterable<Entry> {
+  readonly _tag: "Offsets"
+  /** How many partitions there are. */
+  readonly size: number
+  readonly get: (topic: string, partition: number) => Entry | undefined
+}
+
+/** An entry that knows the lease of its records. @internal */
+export interface LeasedEntry extends Entry {
+  readonly leaderEpoch: number
+  readonly lease: Lease | undefined
+}
+
+type Topics = Map<string, Map<number, LeasedEntry>>
+
+class OffsetsImpl implements Offsets {
+  readonly _tag = "Offsets"
+  readonly #topics: Topics
+
+  constructor(topics: Topics) {
+    this.#topics = topics
+  }
+
+  get size(): number {
+    let size = 0
+    for (const partitions of this.#topics.values()) size += partitions.size
+    return size
+  }
+
+  get(topic: string, partition: number): LeasedEntry | undefined {
+    return this.#topics.get(topic)?.get(partition)
+  }
+
+  *[Symbol.iterator](): Iterator<LeasedEntry> {
+    for (const partitions of this.#topics.values()) yield* partitions.values()
+  }
+
+  toJSON(): unknown {
+    return {
+      _tag: this._tag,
+      entries: [...this].map(({ lease: _, offset, ...rest }) => ({ ...rest, offset: String(offset) }))
+    }
+  }
+}
+
+/** With the leases. @internal */
+export const entriesOf = (offsets: Offsets): Iterable<LeasedEntry> =>
+  // Only this module makes them.
+  offsets as OffsetsImpl
+
+const put = (topics: Topics, entry: LeasedEntry): void => {
+  const { partition, topic } = entry
+  let partitions = topics.get(topic)
+  if (partitions === undefined) {
+    partitions = new Map()
+    topics.set(topic, partitions)
+  }
+  const known = partitions.get(partition)
+  if (known === undefined || isNewer(entry, known)) partitions.set(partition, entry)
+}
+
+/** Whether an entry takes the place of another. */
+const isNewer = (one: LeasedEntry, other: LeasedEntry): boolean => {
+  // Under a later lease reading may have begun earlier: what an ended one has said is void.
+  if (one.lease !== other.lease && other.lease !== undefined && !other.lease.isActive) return true
+  if (one.lease !== other.lease && one.lease !== undefined && !one.lease.isActive) return false
+  return one.offset >= other.offset
+}
+
+/**
+ * No partition.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const empty: Offsets = new OffsetsImpl(new Map())
+
+// biome-ignore lint/suspicious/noExplicitAny: keys and values do not matter here, whatever their types
+type AnyRecord = ConsumerRecord<string, any, any>
+
+const isOne = (records: AnyRecord | Iterable<AnyRecord>): records is AnyRecord => !(Symbol.iterator in records)
+
+/**
+ * Of records that have been finished: a record, or many, of any partitions and in any order.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const of = (records: AnyRecord | Iterable<AnyRecord>): Offsets => {
+  const topics: Topics = new Map()
+  const add = (last: AnyRecord): void => {
+    const { leaderEpoch, offset, partition, topic } = last
+    put(topics, { topic, partition, offset: offset + one, leaderEpoch, lease: DeliveredRecord.leaseOf(last) })
+  }
+  if (isOne(records)) add(records)
+  else {
+    let last: AnyRecord | undefined
+    for (const record of records) {
+      if (last !== undefined) {
+        if (record.partition !== last.partition || record.topic !== last.topic) add(last)
+        else if (record.offset < last.offset) continue
+      }
+      last = record
+    }
+    if (last !== undefined) add(last)
+  }
+  return new OffsetsImpl(topics)
+}
+
+const one = BigInt(1)
+
+/**
+ * Of given offsets, for example those that were kept elsewhere. These may also go back.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const from = (entries: Iterable<Entry>): Offsets => {
+  const topics: Topics = new Map()
+  for (const entry of entries) {
+    // An entry of another `Offsets` brings its lease along.
+    const { lease } = entry as Partial<LeasedEntry>
+    put(topics, { ...entry, leaderEpoch: entry.leaderEpoch ?? -1, lease })
+  }
+  return new OffsetsImpl(topics)
+}
+
+/**
+ * Both: of a partition that both have, what is further.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const merge = (self: Offsets, that: Offsets): Offsets => {
+  const topics: Topics = new Map()
+  for (const entry of entriesOf(self)) put(topics, entry)
+  for (const entry of entriesOf(that)) put(topics, entry)
+  return new OffsetsImpl(topics)
+}
+
+/**
+ * The same offsets, with a text that is kept with each.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withMetadata = (self: Offsets, metadata: string): Offsets =>
+  from([...entriesOf(self)].map((entry) => ({ ...entry, metadata })))

@@ -1,0 +1,198 @@
+/**
+ * Hands fetched records over to readers, array by array, and keeps track of how far each partition was handed over.
+ *
+ * An array is what is left of one of Kafka's batches, or a part of it (`maxPollRecords`). What was taken out of the
+ * fetcher and must not be handed over after all is dropped (revoked, sought) or put back (paused).
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { ConsumerError } from "../../ConsumerError.ts"
+import type { SerdeError } from "../../Serde.ts"
+import type { Decoded } from "./Decoding.ts"
+import type { Fetcher, Taken } from "./Fetcher.ts"
+import type { OwnedPartition, Place } from "./OwnedPartition.ts"
+
+/**
+ * What to do with records that cannot be decoded: fail when the reader comes to the first of them, leave them out, or
+ * give them to the reader.
+ *
+ * @internal
+ */
+export type Policy = "fail" | "skip" | "give"
+
+/** Records for a reader. @internal */
+export interface Delivered<A> extends Decoded<A> {
+  readonly owned: OwnedPartition
+  /** Behind all of them. */
+  readonly end: Place
+}
+
+/** @internal */
+export interface Delivery<A, R> {
+  /** The next records of any partition; undefined when there will be none. */
+  readonly next: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R>
+  /** The next records of one partition; undefined when it was taken away. */
+  readonly nextOf: (owned: OwnedPartition) => Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R>
+  /** What the present reader wants. */
+  readonly setPolicy: (policy: Policy) => void
+  /** Puts back what was taken out and not handed over. */
+  readonly putBack: (owned: OwnedPartition) => void
+}
+
+/** The part of a batch that is not handed over yet. */
+interface Rest<A> {
+  readonly taken: Taken
+  readonly version: number
+  readonly decoded: Decoded<A>
+  readonly from: number
+  /** What comes after the records. */
+  readonly failure: SerdeError | undefined
+}
+
+/** @internal */
+export const make = <A, R>(
+  fetcher: Fetcher,
+  options: {
+    /** Most records of one array. */
+    readonly maxPollRecords: number
+    readonly now: () => number
+    readonly decode: (taken: Taken, owned: OwnedPartition) => Effect.Effect<Decoded<A>, ConsumerError | SerdeError, R>
+  }
+): Delivery<A, R> => {
+  const { decode, maxPollRecords, now } = options
+  const rests = new Map<OwnedPartition, Rest<A>>()
+  let policy: Policy = "fail"
+
+  // The fetcher only carries the mark that it was given for each partition, and this is what that was.
+  const ownerOf = ({ source }: Taken): OwnedPartition => source.lease as OwnedPartition
+
+  /** Hands over as much as goes into one array. */
+  const hand = (owned: OwnedPartition, rest: Rest<A>): Delivered<A> => {
+    const { decoded, failure, from, taken } = rest
+    const { raw, records, undecoded } = decoded
+    const { lastOffset, partitionLeaderEpoch: leaderEpoch } = taken.batch
+    const until = Math.min(records.length, from + maxPollRecords)
+    const isLast = until === records.length && failure === undefined
+    if (isLast) rests.delete(owned)
+    else rests.set(owned, { ...rest, from: until })
+    // Behind the batch, unless something of it is left: records before it may have been compacted away.
+    const offset = isLast ? lastOffset : raw[until - 1].offset
+    const end = { offset: offset + BigInt(1), leaderEpoch }
+    owned.handed = end
+    if (from === 0 && isLast) return { owned, records, raw, undecoded, end }
+    // What could not be decoded goes with the last of its batch.
+    return {
+      owned,
+      records: records.slice(from, until),
+      raw: raw.slice(from, until),
+      undecoded: isLast ? undecoded : [],
+      end
+    }
+  }
+
+  const handNothing = (owned: OwnedPartition, rest: Rest<A>): Effect.Effect<undefined> => {
+    hand(owned, rest)
+    return Effect.undefined
+  }
+
+  const back = (owned: OwnedPartition, { batch }: Taken, from: bigint): void => {
+    const { fetched } = owned
+    fetched.queue.unshift({ batch, from })
+    fetched.queuedBytes += batch.bytes.length
+  }
+
+  const restOf = (owned: OwnedPartition): Rest<A> | undefined => {
+    const rest = rests.get(owned)
+    if (rest === undefined) return undefined
+    if (!owned.isEnding && rest.version === owned.fetched.version) return rest
+    rests.delete(owned)
+    return undefined
+  }
+
+  /** Hands over what comes before the first record that cannot be decoded, and then fails. */
+  const handOrFail = (owned: OwnedPartition, rest: Rest<A>): Effect.Effect<Delivered<A>, SerdeError> => {
+    const { decoded, failure, from } = rest
+    if (failure === undefined || from < decoded.records.length) return Effect.succeed(hand(owned, rest))
+    rests.set(owned, rest)
+    return Effect.fail(failure)
+  }
+
+  /** As much of a batch as the policy lets through. */
+  const restFrom = (taken: Taken, version: number, decoded: Decoded<A>): Rest<A> => {
+    const rest = { taken, version, decoded, from: 0, failure: undefined }
+    if (decoded.undecoded.length === 0 || policy === "give") return rest
+    if (policy === "skip") return { ...rest, decoded: { ...decoded, undecoded: [] } }
+    const [{ error, record }] = decoded.undecoded
+    const before = decoded.raw.findIndex(({ offset }) => offset > record.offset)
+    const count = before < 0 ? decoded.raw.length : before
+    const { raw, records } = decoded
+    return {
+      ...rest,
+      decoded: { records: records.slice(0, count), raw: raw.slice(0, count), undecoded: [] },
+      failure: error
+    }
+  }
+
+  /** What was taken out of the fetcher, if it may still be handed over. */
+  const accept = (taken: Taken): Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> => {
+    const owned = ownerOf(taken)
+    const { version } = taken.source
+    return Effect.flatMap(decode(taken, owned), (decoded) => {
+      if (owned.isEnding || version !== taken.source.version) return Effect.undefined
+      if (taken.source.isPaused) {
+        back(owned, taken, taken.from)
+        return Effect.undefined
+      }
+      const rest = restFrom(taken, version, decoded)
+      if (rest.decoded.records.length + rest.decoded.undecoded.length > 0) return Effect.succeed(hand(owned, rest))
+      // Nothing of it is for the reader, but it was read.
+      return rest.failure === undefined ? handNothing(owned, rest) : handOrFail(owned, rest)
+    })
+  }
+
+  /** What of it is for the reader; if nothing is, the next. */
+  const acceptOr = (
+    next: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R>,
+    taken: Taken
+  ): Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> =>
+    Effect.flatMap(accept(taken), (delivered) => (delivered === undefined ? next : Effect.succeed(delivered)))
+
+  const next: Delivery<A, R>["next"] = Effect.suspend(() => {
+    for (const owned of rests.keys()) {
+      const rest = restOf(owned)
+      if (rest !== undefined) return handOrFail(owned, rest)
+    }
+    return Effect.flatMap(fetcher.take, (taken) => (taken === undefined ? Effect.undefined : acceptOr(next, taken)))
+  })
+
+  const nextOf: Delivery<A, R>["nextOf"] = (owned) => {
+    const nextOne: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> = Effect.suspend(() => {
+      owned.askedAt = now()
+      const rest = restOf(owned)
+      if (rest !== undefined) return handOrFail(owned, rest)
+      return Effect.flatMap(fetcher.takeFrom(owned.fetched), (taken) =>
+        taken === undefined ? Effect.undefined : acceptOr(nextOne, taken)
+      )
+    })
+    return nextOne
+  }
+
+  const putBack = (owned: OwnedPartition): void => {
+    const rest = restOf(owned)
+    if (rest === undefined) return
+    rests.delete(owned)
+    const { decoded, from, taken } = rest
+    // What comes next is a record, or the first one that cannot be decoded: it follows the last record.
+    back(owned, taken, from < decoded.raw.length ? decoded.raw[from].offset : (owned.handed?.offset ?? taken.from))
+  }
+
+  return {
+    next,
+    nextOf,
+    putBack,
+    setPolicy: (wanted) => {
+      policy = wanted
+    }
+  }
+}

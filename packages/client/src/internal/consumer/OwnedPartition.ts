@@ -1,0 +1,118 @@
+/**
+ * A partition from when this consumer is given it until it is taken away: what is fetched of it, how far its records were
+ * handed over, and how far they have been finished.
+ *
+ * Plain data, changed synchronously by who reads it and by who takes it away.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Exit from "effect/Exit"
+import type { ConsumerError } from "../../ConsumerError.ts"
+import { FetchedPartition } from "./FetchedPartition.ts"
+import { Lease } from "./Lease.ts"
+import type { StartPosition } from "./StartPosition.ts"
+
+/** Why a partition is no longer read. @internal */
+export type Ending = "revoked" | "lost" | "stopped"
+
+/** An offset that a commit would name, with the leader epoch of the record before it. @internal */
+export interface Place {
+  readonly offset: bigint
+  readonly leaderEpoch: number
+}
+
+/** @internal */
+export class OwnedPartition {
+  readonly topic: string
+  readonly partition: number
+  /** What its records belong to: none of them is committed after its end. */
+  readonly lease: Lease
+  readonly fetched: FetchedPartition
+  /** Completed when it is taken away: nothing more is handed over. */
+  readonly ending = Deferred.makeUnsafe<Ending>()
+  /** Completed when it was taken away and nobody works on its records any more. */
+  readonly released = Deferred.makeUnsafe<void>()
+  /** It may be read: where it begins is known, and nobody works under a former lease any more. */
+  isReady = false
+  /** Somebody reads this partition alone, or works on what it has read. */
+  isRead = false
+  /** Where to begin was chosen by a seek: what was committed does not matter. */
+  isSought = false
+  /** Behind the last record that was handed over. */
+  handed: Place | undefined = undefined
+  /** Behind the last record of those that have been finished without a gap. */
+  finished: Place | undefined = undefined
+  /** What of `finished` was committed automatically. */
+  committed: bigint | undefined = undefined
+  /** When its reader last asked for more: milliseconds of a clock that only goes forward. */
+  askedAt: number
+  /** Why its reader was given up. */
+  failure: ConsumerError | undefined = undefined
+  /** Ends the work on its records at once. */
+  interrupt: () => void = () => {}
+
+  constructor(topic: string, partition: number, options: { readonly maxBytes: number; readonly now: number }) {
+    this.topic = topic
+    this.partition = partition
+    this.askedAt = options.now
+    this.lease = new Lease(topic, partition)
+    // Where it begins is found out before it is fetched.
+    this.fetched = new FetchedPartition({
+      topic,
+      partition,
+      start: "earliest",
+      maxBytes: options.maxBytes,
+      lease: this
+    })
+  }
+
+  get isEnding(): boolean {
+    return Deferred.isDoneUnsafe(this.ending)
+  }
+
+  get isReleased(): boolean {
+    return Deferred.isDoneUnsafe(this.released)
+  }
+
+  /** Where the next record that is handed over is, or may be; undefined while that is looked up. */
+  get position(): bigint | undefined {
+    return this.handed?.offset ?? this.fetched.delivered
+  }
+
+  /** Offsets between what is handed over next and the end, as of the last fetch; undefined before. */
+  lag(isolation: "committed" | "uncommitted"): bigint | undefined {
+    return this.fetched.lag(isolation, this.position)
+  }
+
+  end(reason: Ending): void {
+    Deferred.doneUnsafe(this.ending, Exit.succeed(reason))
+  }
+
+  release(): void {
+    this.isRead = false
+    Deferred.doneUnsafe(this.released, Exit.void)
+  }
+
+  /** Nothing more is handed over: the reader, who has not come back for too long, fails when it does. */
+  stall(error: ConsumerError): void {
+    this.failure = error
+    const { position } = this
+    if (position !== undefined) this.fetched.seek(position)
+    this.fetched.error = error
+    this.interrupt()
+  }
+
+  /** Another reader begins where the former one has ended. */
+  restart(): void {
+    if (this.failure === undefined) return
+    this.failure = undefined
+    this.fetched.error = undefined
+  }
+
+  seek(start: StartPosition): void {
+    this.isSought = true
+    this.handed = undefined
+    this.fetched.seek(start)
+  }
+}

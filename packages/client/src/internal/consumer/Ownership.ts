@@ -1,0 +1,216 @@
+/**
+ * The partitions that this consumer owns now: takes them over, finds out where each begins, and gives them back when
+ * nobody works on their records any more and what has been finished was committed.
+ *
+ * A partition that comes back is another lease: it begins at what was committed, and not before those who still work on
+ * its former records have ended.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { ConsumerError, NoCommittedOffset } from "../../ConsumerError.ts"
+import type { TopicPartition } from "../../Topic.ts"
+import type { Fetcher } from "./Fetcher.ts"
+import { type Ending, OwnedPartition } from "./OwnedPartition.ts"
+import type { Fallback, StartPosition } from "./StartPosition.ts"
+
+/** What was committed for a partition, as far as reading has to know it. @internal */
+export interface CommittedPlace {
+  readonly offset: bigint
+  readonly leaderEpoch: number
+}
+
+/** Effects of users', of which the rebalance waits for `revoked`. @internal */
+export interface Listener {
+  readonly assigned: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
+  readonly revoked: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
+  readonly lost: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
+}
+
+/** @internal */
+export interface Options {
+  readonly groupId: string | undefined
+  readonly maxPartitionFetchBytes: number
+  readonly startAt: "committed" | StartPosition
+  readonly fallback: Fallback
+  /** Milliseconds for those who work on records of a partition that is taken away. */
+  readonly drainTimeout: number
+  readonly now: () => number
+  readonly fetcher: Fetcher
+  readonly listener: Listener
+  /** In the order of the partitions; undefined where nothing was committed. */
+  readonly committed: (
+    partitions: ReadonlyArray<OwnedPartition>
+  ) => Effect.Effect<ReadonlyArray<CommittedPlace | undefined>, ConsumerError>
+  /** Commits what has been finished of these partitions, and waits for all commits that are on their way. */
+  readonly commitFinished: (partitions: ReadonlyArray<OwnedPartition>) => Effect.Effect<void>
+  /** Nothing more of it is handed over: releases it once nobody works on what was. */
+  readonly onEnding: (owned: OwnedPartition) => void
+  /** It may be read from now on. */
+  readonly onReady: (owned: OwnedPartition) => void
+  readonly onDrainTimeout: (owned: OwnedPartition) => Effect.Effect<void>
+  /** Nothing can be read any more. */
+  readonly onFailure: (error: ConsumerError) => void
+}
+
+/** @internal */
+export interface Ownership {
+  readonly all: () => ReadonlyArray<OwnedPartition>
+  readonly find: (place: TopicPartition) => OwnedPartition | undefined
+  readonly take: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
+  /** Gives partitions back in order: waits for the work on them, and commits. */
+  readonly giveBack: (partitions: ReadonlyArray<TopicPartition>, reason: Ending) => Effect.Effect<void>
+  /** Partitions belong to somebody else already. */
+  readonly lose: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
+}
+
+const placeOf = ({ partition, topic }: TopicPartition): TopicPartition => ({ topic, partition })
+
+/** @internal */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Ownership, never, Scope.Scope> {
+  const { fetcher, listener } = options
+  const scope = yield* Effect.scope
+  const topics = new Map<string, Map<number, OwnedPartition>>()
+  /** Those that were taken away while somebody worked on their records, and still does. */
+  const lingering = new Map<string, Map<number, OwnedPartition>>()
+  /** Partitions that this consumer has had before: where to begin is what was committed then. */
+  const known = new Map<string, Set<number>>()
+
+  const find: Ownership["find"] = ({ partition, topic }) => topics.get(topic)?.get(partition)
+  const all: Ownership["all"] = () => [...topics.values()].flatMap((partitions) => [...partitions.values()])
+
+  const isNew = ({ partition, topic }: OwnedPartition): boolean => {
+    const partitions = known.get(topic)
+    if (partitions === undefined) known.set(topic, new Set([partition]))
+    else if (partitions.has(partition)) return false
+    else partitions.add(partition)
+    return true
+  }
+
+  /** Where a partition begins of which nothing was committed. */
+  const withoutCommit = ({ partition, topic }: OwnedPartition): StartPosition | ConsumerError => {
+    const { fallback, groupId = "" } = options
+    if (fallback === "fail") {
+      return new ConsumerError({ reason: new NoCommittedOffset({ topic, partition, groupId }) })
+    }
+    return fallback === "nearest" ? "earliest" : fallback
+  }
+
+  const position = (owned: OwnedPartition, committed: CommittedPlace | undefined): void => {
+    // A seek, or the end of the lease, may have come first.
+    if (owned.isSought || owned.isEnding) return
+    const start = committed ?? withoutCommit(owned)
+    if (start instanceof ConsumerError) owned.fetched.error = start
+    else owned.fetched.seek(start)
+  }
+
+  /** Who worked on the records of a former lease of the partition, and still does. */
+  const formerOf = ({ partition, topic }: TopicPartition): OwnedPartition | undefined => {
+    const former = lingering.get(topic)?.get(partition)
+    if (former?.isReleased !== true) return former
+    lingering.get(topic)?.delete(partition)
+    return undefined
+  }
+
+  const begin = Effect.fnUntraced(function* (fresh: ReadonlyArray<OwnedPartition>) {
+    const { startAt } = options
+    const chosen = startAt === "committed" ? [] : fresh.filter(isNew)
+    for (const owned of chosen) if (!owned.isSought && startAt !== "committed") owned.fetched.seek(startAt)
+    const others = fresh.filter((owned) => !chosen.includes(owned))
+    if (others.length > 0) {
+      // Brokers that do not answer are waited for.
+      const asked = Effect.retry(options.committed(others), { while: (error) => error.isRetriable })
+      const places = options.groupId === undefined ? [] : yield* asked
+      others.forEach((owned, index) => {
+        position(owned, places[index])
+      })
+    }
+    const there = fresh.filter((owned) => !owned.isEnding)
+    fetcher.add(there.map(({ fetched }) => fetched))
+    there.forEach(options.onReady)
+  })
+
+  const take: Ownership["take"] = Effect.fnUntraced(function* (partitions) {
+    const fresh = partitions
+      .filter((place) => find(place) === undefined)
+      .map(({ partition, topic }) => {
+        const { maxPartitionFetchBytes: maxBytes, now } = options
+        const owned = new OwnedPartition(topic, partition, { maxBytes, now: now() })
+        const others = topics.get(topic)
+        if (others === undefined) topics.set(topic, new Map([[partition, owned]]))
+        else others.set(partition, owned)
+        return owned
+      })
+    if (fresh.length === 0) return
+    yield* listener.assigned(fresh.map(placeOf))
+    // The group does not wait for this: it may take long, and what is taken away meanwhile is not begun.
+    const start = (some: ReadonlyArray<OwnedPartition>, after: Effect.Effect<void> = Effect.void) =>
+      Effect.andThen(after, begin(some)).pipe(
+        Effect.catch((error) => Effect.sync(() => options.onFailure(error))),
+        Effect.forkIn(scope)
+      )
+    const free = fresh.filter((owned) => formerOf(owned) === undefined)
+    if (free.length > 0) yield* start(free)
+    for (const owned of fresh) {
+      const former = formerOf(owned)
+      if (former !== undefined) yield* start([owned], Deferred.await(former.released))
+    }
+  })
+
+  const leave = (owned: OwnedPartition, reason: Ending): void => {
+    owned.end(reason)
+    options.onEnding(owned)
+  }
+
+  const forget = (leaving: ReadonlyArray<OwnedPartition>): void => {
+    for (const owned of leaving) {
+      const { partition, topic } = owned
+      owned.lease.end()
+      if (find(owned) === owned) topics.get(topic)?.delete(partition)
+      if (owned.isReleased) continue
+      const others = lingering.get(topic)
+      if (others === undefined) lingering.set(topic, new Map([[partition, owned]]))
+      else others.set(partition, owned)
+    }
+  }
+
+  const ownedOf = (partitions: ReadonlyArray<TopicPartition>): ReadonlyArray<OwnedPartition> =>
+    partitions.flatMap((place) => find(place) ?? [])
+
+  const giveBack: Ownership["giveBack"] = Effect.fnUntraced(function* (partitions, reason) {
+    const leaving = ownedOf(partitions)
+    if (leaving.length === 0) return
+    fetcher.remove(leaving.map(({ fetched }) => fetched))
+    for (const owned of leaving) leave(owned, reason)
+    const drained = Effect.forEach(leaving, ({ released }) => Deferred.await(released), {
+      concurrency: "unbounded",
+      discard: true
+    })
+    yield* Effect.timeoutOption(Effect.andThen(drained, listener.revoked(leaving.map(placeOf))), options.drainTimeout)
+    for (const owned of leaving) {
+      if (owned.isReleased) continue
+      owned.interrupt()
+      yield* options.onDrainTimeout(owned)
+    }
+    yield* options.commitFinished(leaving)
+    forget(leaving)
+  })
+
+  const lose: Ownership["lose"] = Effect.fnUntraced(function* (partitions) {
+    const leaving = ownedOf(partitions)
+    if (leaving.length === 0) return
+    // First: nothing of them may be committed from now on.
+    for (const owned of leaving) owned.lease.end()
+    fetcher.remove(leaving.map(({ fetched }) => fetched))
+    for (const owned of leaving) {
+      leave(owned, "lost")
+      owned.interrupt()
+    }
+    forget(leaving)
+    yield* listener.lost(leaving.map(placeOf))
+  })
+
+  return { all, find, take, giveBack, lose }
+})

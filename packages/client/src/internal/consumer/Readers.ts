@@ -1,0 +1,231 @@
+/**
+ * The ways to read what this consumer owns: all partitions as one stream, or a stream per partition. One of them at a time.
+ *
+ * Who reads decides when a partition that is taken away is free. A partition's own reader has to end. The reader of all
+ * has to commit what it was given last, or to end; if it never commits, or commits are automatic, to ask for more.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { AlreadyRead, ConsumerError } from "../../ConsumerError.ts"
+import type { SerdeError } from "../../Serde.ts"
+import type { Delivered, Delivery, Policy } from "./Delivery.ts"
+import type { Ending, OwnedPartition } from "./OwnedPartition.ts"
+
+/** @internal */
+export interface Options {
+  readonly all: () => ReadonlyArray<OwnedPartition>
+  /** Whether what was asked for after counts as finished. */
+  readonly commitsAutomatically: boolean
+  /** Whether anything was ever committed by the user. */
+  readonly hasCommitted: () => boolean
+  /** Up to where a partition was committed under its lease. */
+  readonly committedOf: (owned: OwnedPartition) => bigint | undefined
+  /** Milliseconds without records after which streams end; infinity for never. */
+  readonly idleTimeout: number
+  readonly policy: Policy
+  /** Says that partitions may be fetched again. */
+  readonly wake: () => void
+}
+
+/** One partition with a stream of its own. @internal */
+export interface PartitionReader<A, R> {
+  readonly topic: string
+  readonly partition: number
+  readonly records: Stream.Stream<A, ConsumerError | SerdeError, R>
+  readonly revoked: Effect.Effect<Ending>
+}
+
+/** @internal */
+export interface Readers<A, R> {
+  readonly records: Stream.Stream<A, ConsumerError | SerdeError, R>
+  readonly partitions: Stream.Stream<PartitionReader<A, R>, ConsumerError>
+  /** The partitions that there are, and those that come, for who works on each apart. Taken for as long as the scope. */
+  readonly arrivals: (
+    policy: Policy
+  ) => Effect.Effect<Queue.Dequeue<OwnedPartition, ConsumerError | Cause.Done>, ConsumerError, Scope.Scope>
+  /** A partition may be read from now on. */
+  readonly ready: (owned: OwnedPartition) => void
+  /** A partition is taken away. */
+  readonly ending: (owned: OwnedPartition) => void
+  /** Something was committed. */
+  readonly committed: () => void
+  /** The work on a partition has taken too long. */
+  readonly giveUp: (owned: OwnedPartition) => void
+  /** All streams end. */
+  readonly end: (exit: Exit.Exit<void, ConsumerError>) => void
+  /** When the reader of all has last asked for more; undefined where there is none. */
+  readonly askedAt: () => number | undefined
+}
+
+/** @internal */
+export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options: Options): Readers<A, R> => {
+  let reader: "all" | "each" | undefined
+  let ended: Exit.Exit<void, ConsumerError> | undefined
+  let pulls = 0
+  let askedAt = 0
+  let arrivals: Queue.Queue<OwnedPartition, ConsumerError | Cause.Done> | undefined
+  /** Taken away while the reader of all may work on their records, with the number of its pulls then. */
+  const held = new Map<OwnedPartition, number>()
+
+  /** Whether the reader of all is done with what it was given of a partition. */
+  const isDone = (owned: OwnedPartition, pullsThen: number): boolean => {
+    if (reader !== "all" || owned.handed === undefined) return true
+    const committed = options.committedOf(owned)
+    if (committed !== undefined && committed >= owned.handed.offset) return true
+    return (options.commitsAutomatically || !options.hasCommitted()) && pulls > pullsThen
+  }
+
+  const check = (): void => {
+    for (const [owned, pullsThen] of held) {
+      if (!isDone(owned, pullsThen)) continue
+      held.delete(owned)
+      owned.release()
+    }
+  }
+
+  const restart = (owned: OwnedPartition): void => {
+    owned.restart()
+    owned.askedAt = now()
+    options.wake()
+  }
+
+  const begin = (wanted: "all" | "each", policy: Policy) =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        if (reader !== undefined) return Effect.fail(new ConsumerError({ reason: new AlreadyRead({}) }))
+        reader = wanted
+        delivery.setPolicy(policy)
+        askedAt = now()
+        for (const owned of options.all()) restart(owned)
+        return Effect.void
+      }),
+      () =>
+        Effect.sync(() => {
+          reader = undefined
+          check()
+        })
+    )
+
+  const orIdle = <B>(next: Effect.Effect<B | undefined, ConsumerError | SerdeError, R>) =>
+    options.idleTimeout === Number.POSITIVE_INFINITY
+      ? next
+      : Effect.timeoutOrElse(next, { duration: options.idleTimeout, orElse: () => Effect.undefined })
+
+  const nextArray = (
+    next: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R>,
+    asked: () => void
+  ) => {
+    const idling = orIdle(next)
+    const pull: Effect.Effect<
+      Arr.NonEmptyReadonlyArray<A>,
+      ConsumerError | SerdeError | Cause.Done,
+      R
+    > = Effect.suspend(() => {
+      asked()
+      return Effect.flatMap(idling, (delivered) => {
+        if (delivered === undefined) return Cause.done()
+        return Arr.isReadonlyArrayNonEmpty(delivered.records) ? Effect.succeed(delivered.records) : pull
+      })
+    })
+    return pull
+  }
+
+  const finishAll = (): void => {
+    pulls++
+    askedAt = now()
+    if (options.commitsAutomatically) for (const owned of options.all()) owned.finished = owned.handed
+    if (held.size === 0) return
+    if (options.commitsAutomatically) for (const owned of held.keys()) owned.finished = owned.handed
+    check()
+  }
+
+  const records: Readers<A, R>["records"] = Stream.unwrap(
+    Effect.as(begin("all", options.policy), Stream.fromPull(Effect.succeed(nextArray(delivery.next, finishAll))))
+  )
+
+  const claim = (owned: OwnedPartition): Effect.Effect<boolean, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        if (owned.isEnding || owned.isRead) return false
+        owned.isRead = true
+        restart(owned)
+        return true
+      }),
+      (isClaimed) =>
+        Effect.sync(() => {
+          if (!isClaimed) return
+          owned.isRead = false
+          if (owned.isEnding) owned.release()
+        })
+    )
+
+  const readerOf = (owned: OwnedPartition): PartitionReader<A, R> => {
+    const asked = (): void => {
+      if (options.commitsAutomatically) owned.finished = owned.handed
+    }
+    return {
+      topic: owned.topic,
+      partition: owned.partition,
+      records: Stream.unwrap(
+        Effect.map(claim(owned), (isClaimed) =>
+          isClaimed ? Stream.fromPull(Effect.succeed(nextArray(delivery.nextOf(owned), asked))) : Stream.empty
+        )
+      ),
+      revoked: Deferred.await(owned.ending)
+    }
+  }
+
+  const endQueue = (
+    queue: Queue.Queue<OwnedPartition, ConsumerError | Cause.Done>,
+    exit: Exit.Exit<void, ConsumerError>
+  ) => (Exit.isSuccess(exit) ? Queue.endUnsafe(queue) : Queue.failCauseUnsafe(queue, exit.cause))
+
+  const openArrivals: Readers<A, R>["arrivals"] = Effect.fnUntraced(function* (policy) {
+    yield* begin("each", policy)
+    const queue = yield* Queue.unbounded<OwnedPartition, ConsumerError | Cause.Done>()
+    for (const owned of options.all()) if (owned.isReady) Queue.offerUnsafe(queue, owned)
+    arrivals = queue
+    if (ended !== undefined) endQueue(queue, ended)
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        arrivals = undefined
+      })
+    )
+    return queue
+  })
+
+  return {
+    records,
+    partitions: Stream.unwrap(
+      Effect.map(openArrivals(options.policy), (queue) => Stream.map(Stream.fromQueue(queue), readerOf))
+    ),
+    arrivals: openArrivals,
+    ready: (owned) => {
+      owned.isReady = true
+      if (arrivals !== undefined) Queue.offerUnsafe(arrivals, owned)
+    },
+    ending: (owned) => {
+      if (owned.isRead) return
+      if (isDone(owned, pulls)) owned.release()
+      else held.set(owned, pulls)
+    },
+    committed: check,
+    giveUp: (owned) => {
+      // Work that is under way under a partition's own reader keeps the next lease waiting.
+      if (held.delete(owned)) owned.release()
+    },
+    end: (exit) => {
+      ended = exit
+      if (arrivals !== undefined) endQueue(arrivals, exit)
+    },
+    askedAt: () => (reader === "all" ? askedAt : undefined)
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * The work of `run`: a fiber per partition hands arrays of records to the user's function, in order, or, by key, several
+ * at a time; what it has finished is what is committed.
+ *
+ * What fails is tried again as the schedule says. Then the records are tried one by one, and those that fail are put
+ * aside (dead letters), or the work ends with the failure.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Queue from "effect/Queue"
+import type { ConsumerError } from "../../ConsumerError.ts"
+import type { SerdeError } from "../../Serde.ts"
+import type { Delivered, Delivery } from "./Delivery.ts"
+import * as KeyedWork from "./KeyedWork.ts"
+import type { OwnedPartition } from "./OwnedPartition.ts"
+
+/** What is done with an array of records: the user's function, with its retries and dead letters. @internal */
+export interface Task<A, E, R> {
+  readonly process: (delivered: Delivered<A>) => Effect.Effect<void, E, R>
+  /** Several keys of a partition at a time; undefined for one array after the other. */
+  readonly perKey: number | undefined
+}
+
+/**
+ * Works on all partitions that there are and that come, until they end, or the work on one fails.
+ *
+ * @internal
+ */
+export const run = <A, E, R, R2>(
+  arrivals: Queue.Dequeue<OwnedPartition, ConsumerError | Cause.Done>,
+  delivery: Delivery<A, R2>,
+  task: Task<A, E, R>
+): Effect.Effect<void, E | ConsumerError | SerdeError, R | R2> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const workers = yield* FiberSet.make<void, never>()
+      const failed = yield* Deferred.make<never, E | ConsumerError | SerdeError>()
+
+      const work = (owned: OwnedPartition): Effect.Effect<void, never, R | R2> =>
+        workOn(owned, delivery, task).pipe(
+          Effect.ensuring(
+            Effect.sync(() => {
+              owned.isRead = false
+              owned.interrupt = () => {}
+              if (owned.isEnding) owned.release()
+            })
+          ),
+          Effect.exit,
+          Effect.flatMap((exit) =>
+            // Interrupted on its own, it has taken too long to end.
+            Exit.isFailure(exit) && !Exit.hasInterrupts(exit)
+              ? Effect.asVoid(Deferred.failCause(failed, exit.cause))
+              : Effect.void
+          )
+        )
+
+      const startAll: Effect.Effect<void, ConsumerError, R | R2> = Effect.gen(function* () {
+        while (true) {
+          const owned = yield* Queue.take(arrivals)
+          if (owned.isEnding || owned.isRead) continue
+          owned.isRead = true
+          const fiber = yield* FiberSet.run(workers, work(owned))
+          owned.interrupt = () => void fiber.interruptUnsafe()
+        }
+      }).pipe(
+        // No more will come: those that are at work come to their ends.
+        Effect.catchTag("Done", () => FiberSet.awaitEmpty(workers))
+      )
+      yield* Effect.raceFirst(startAll, Deferred.await(failed))
+    })
+  )
+
+const workOn = <A, E, R, R2>(
+  owned: OwnedPartition,
+  delivery: Delivery<A, R2>,
+  { perKey, process }: Task<A, E, R>
+): Effect.Effect<void, E | ConsumerError | SerdeError, R | R2> =>
+  perKey !== undefined
+    ? KeyedWork.run(owned, delivery, process, perKey)
+    : Effect.gen(function* () {
+        const next = delivery.nextOf(owned)
+        while (true) {
+          const delivered = yield* next
+          if (delivered === undefined) return
+          yield* process(delivered)
+          owned.finished = delivered.end
+        }
+      })
