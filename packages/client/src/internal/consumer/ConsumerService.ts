@@ -14,6 +14,7 @@ import type { AnyTopic, RecordOf, TopicPartition } from "../../Topic.ts"
 import * as CommittedOffsets from "./CommittedOffsets.ts"
 import * as Committing from "./Committing.ts"
 import * as ConsumerSettings from "./ConsumerSettings.ts"
+import * as ConsumerSpans from "./ConsumerSpans.ts"
 import * as GroupConsumer from "./GroupConsumer.ts"
 import * as ListedOffsets from "./Offsets.ts"
 import * as Processing from "./Processing.ts"
@@ -42,7 +43,9 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     if (perKey !== undefined && (!Number.isInteger(perKey) || perKey < 1)) {
       return Effect.fail(invalid("concurrency", `has perKey ${perKey}; give a whole number from 1 on`))
     }
-    const process = Processing.make(f, { groupId, retry, deadLetter })
+    const work = Processing.make(f, { groupId, retry, deadLetter })
+    const process: typeof work = (delivered) =>
+      ConsumerSpans.process(cluster, groupId, delivered.owned, delivered.raw)(work(delivered))
     return Effect.scoped(
       Effect.flatMap(readers.arrivals(deadLetter === undefined ? settings.onSerdeError : "give"), (arrivals) =>
         Work.run(arrivals, delivery, { process, perKey })

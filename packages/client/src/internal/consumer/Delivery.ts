@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
+import type { ConsumerMetrics } from "./ConsumerMetrics.ts"
 import type { Decoded } from "./Decoding.ts"
 import type { Fetcher, Taken } from "./Fetcher.ts"
 import type { OwnedPartition, Place } from "./OwnedPartition.ts"
@@ -57,10 +58,11 @@ export const make = <A, R>(
     /** Most records of one array. */
     readonly maxPollRecords: number
     readonly now: () => number
+    readonly metrics: Pick<ConsumerMetrics, "handed" | "skipped">
     readonly decode: (taken: Taken, owned: OwnedPartition) => Effect.Effect<Decoded<A>, ConsumerError | SerdeError, R>
   }
 ): Delivery<A, R> => {
-  const { decode, maxPollRecords, now } = options
+  const { decode, maxPollRecords, metrics, now } = options
   const rests = new Map<OwnedPartition, Rest<A>>()
   let policy: Policy = "fail"
 
@@ -80,6 +82,7 @@ export const make = <A, R>(
     const offset = isLast ? lastOffset : raw[until - 1].offset
     const end = { offset: offset + BigInt(1), leaderEpoch }
     owned.handed = end
+    metrics.handed(until - from)
     if (from === 0 && isLast) return { owned, records, raw, undecoded, end }
     // What could not be decoded goes with the last of its batch.
     return {
@@ -145,11 +148,24 @@ export const make = <A, R>(
         return Effect.undefined
       }
       const rest = restFrom(taken, version, decoded)
+      metrics.skipped(rest.failure === undefined ? decoded.undecoded.length : 0)
+      if (policy === "skip" && decoded.undecoded.length > 0) return Effect.andThen(tell(decoded), accepted(owned, rest))
+      return accepted(owned, rest)
+    })
+  }
+
+  /** What was left out is not lost in silence. */
+  const tell = ({ undecoded }: Decoded<A>): Effect.Effect<void> =>
+    Effect.forEach(undecoded, ({ error }) => Effect.logWarning(`a record was left out: ${error.message}`), {
+      discard: true
+    })
+
+  const accepted = (owned: OwnedPartition, rest: Rest<A>) =>
+    Effect.suspend((): Effect.Effect<Delivered<A> | undefined, SerdeError> => {
       if (rest.decoded.records.length + rest.decoded.undecoded.length > 0) return Effect.succeed(hand(owned, rest))
       // Nothing of it is for the reader, but it was read.
       return rest.failure === undefined ? handNothing(owned, rest) : handOrFail(owned, rest)
     })
-  }
 
   /** What of it is for the reader; if nothing is, the next. */
   const acceptOr = (

@@ -42,6 +42,8 @@ export interface Options extends FetchRequests.Options {
   /** Which connections of the cluster are the fetcher's own. */
   readonly purpose: string
   readonly metadataMaxAge: number
+  /** Hears of each fetch that was answered: how many bytes of records came, and how long that took. */
+  readonly onFetched?: ((bytes: number, milliseconds: number) => void) | undefined
 }
 
 /** How long the end of a fetcher waits for brokers to forget their sessions, in milliseconds. */
@@ -90,6 +92,7 @@ export const fetch = Effect.fnUntraced(function* (
   const positions = fetched.map(positionOf)
   const plan = FetchSession.plan(session, positions, usesIds)
   const message = FetchRequests.request(plan, version, options, limits)
+  const sentAt = clock.now()
   const response = yield* Effect.onError(connection.request(Fetch, message, { version }), () =>
     Effect.sync(() => FetchSession.failed(session))
   )
@@ -134,6 +137,7 @@ export const fetch = Effect.fnUntraced(function* (
     } else takeIn(data, owner, options, outcomes)
     if (owner.queue.length > 0) filled.push(owner)
   }
+  options.onFetched?.(self.lastBytes, clock.now() - sentAt)
   // A throttled answer to a full request is empty (KIP-219).
   const isThrottled = response.throttleTimeMs > 0 && response.responses.length === 0
   if (plan.isFull && !isThrottled) {

@@ -20,6 +20,7 @@ import * as Stream from "effect/Stream"
 import type { Cluster } from "../../Cluster.ts"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import { monotonicMillis } from "../Backoff.ts"
+import * as ConsumerSpans from "./ConsumerSpans.ts"
 import * as EpochValidation from "./EpochValidation.ts"
 import type { FetchedPartition } from "./FetchedPartition.ts"
 import * as FetchLane from "./FetchLane.ts"
@@ -35,6 +36,8 @@ export interface Options extends FetchRequests.Options, FetchOutcomes.Options {
   readonly prefetchBytes: number
   /** Whether partitions may still be added: then `take` does not end when all were read to their ends. */
   readonly staysOpen?: boolean | undefined
+  /** Hears of each fetch that was answered: how many bytes of records came, and how long that took. */
+  readonly onFetched?: ((bytes: number, milliseconds: number) => void) | undefined
 }
 
 /** @internal */
@@ -140,6 +143,7 @@ export const make = Effect.fnUntraced(function* (
   const fetch = (lane: FetchLane.FetchLane, fetched: ReadonlyArray<FetchedPartition>, limits: FetchLane.Limits) => {
     lane.isBusy = true
     const request = FetchLane.fetch(lane, cluster, fetched, limits, laneOptions, outcomes, times).pipe(
+      ConsumerSpans.receive(cluster, lane.nodeId, fetched),
       Effect.tap((filled) => Effect.sync(() => moveBehind(filled))),
       Effect.catch((error) => outcomes.failed(fetched, error)),
       Effect.asVoid

@@ -21,6 +21,7 @@ import * as AutoCommit from "./AutoCommit.ts"
 import * as ClassicMembership from "./ClassicMembership.ts"
 import * as CommittedOffsets from "./CommittedOffsets.ts"
 import * as Committer from "./Committer.ts"
+import * as ConsumerMetrics from "./ConsumerMetrics.ts"
 import type { ConsumerSettings } from "./ConsumerSettings.ts"
 import * as Decoding from "./Decoding.ts"
 import * as Delivery from "./Delivery.ts"
@@ -74,9 +75,15 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     membership === undefined ? Effect.void : membership.rejoin(reason)
   ).pipe(Effect.mapError(rejected))
 
+  const metrics = ConsumerMetrics.make(
+    yield* Effect.context<never>(),
+    { "client.id": cluster.settings.clientId, ...(groupId === undefined ? {} : { group: groupId }) },
+    now
+  )
   const fetcher = yield* Fetcher.make(cluster, {
     ...settings,
     staysOpen: true,
+    onFetched: metrics.fetched,
     onReset: (fetched, from, to, cause) => {
       const { partition, topic } = fetched
       const owned = ownership.find({ topic, partition })
@@ -90,7 +97,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [] })
     return Decoding.decode(taken, known, lease)
   }
-  const delivery = Delivery.make(fetcher, { maxPollRecords: settings.maxPollRecords, now, decode })
+  const delivery = Delivery.make(fetcher, { maxPollRecords: settings.maxPollRecords, now, metrics, decode })
 
   const committer =
     groupId === undefined
@@ -101,7 +108,8 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
           leaseOf: (topic, partition) => ownership.find({ topic, partition })?.lease,
           isAlone: settings.partitions !== undefined,
           commitTimeout: settings.commitTimeout,
-          onCommitted: (offsets) => {
+          onCommitted: (offsets, milliseconds) => {
+            metrics.committed(milliseconds)
             publish({ _tag: "Committed", offsets })
             readers.committed()
           }
@@ -123,7 +131,8 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     committedOf: ({ lease }) => committer?.committed(lease),
     idleTimeout: settings.idleTimeout,
     policy: settings.onSerdeError,
-    wake: fetcher.wake
+    wake: fetcher.wake,
+    metrics
   })
   const fail = (error: ConsumerError): void => {
     readers.end(Exit.fail(error))
@@ -162,6 +171,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     assign: (partitions: ReadonlyArray<TopicPartition>) =>
       Effect.suspend(() => {
         committer?.wake()
+        if (settings.partitions === undefined) metrics.rebalanced()
         if (partitions.length === 0) return Effect.void
         publish({ _tag: "Assigned", partitions })
         return ownership.take(partitions)
@@ -174,20 +184,32 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     lost: (partitions: ReadonlyArray<TopicPartition>) =>
       Effect.andThen(
         ownership.lose(partitions),
-        Effect.sync(() => publish({ _tag: "Lost", partitions }))
+        Effect.sync(() => {
+          metrics.lost(partitions.length)
+          publish({ _tag: "Lost", partitions })
+        })
       )
   }
   membership =
     settings.partitions === undefined && groupId !== undefined
       ? yield* ClassicMembership.make(
           cluster,
-          { ...settings, groupId, clientRack: settings.clientRack, subscription: subscription.names },
+          {
+            ...settings,
+            groupId,
+            clientRack: settings.clientRack,
+            subscription: subscription.names,
+            onHeartbeat: metrics.heartbeat
+          },
           handlers
         )
       : yield* FixedMembership.make(groupId, settings.partitions ?? [], handlers)
   yield* membership.failure.pipe(
     Effect.catch((error) => Effect.sync(() => fail(error))),
     Effect.forkScoped
+  )
+  yield* metrics.watch(() =>
+    all().map((owned) => ({ topic: owned.topic, partition: owned.partition, lag: owned.lag(isolation) }))
   )
   yield* Stalls.watch({
     stallTimeout: settings.stallTimeout,

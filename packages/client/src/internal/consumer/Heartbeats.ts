@@ -62,6 +62,7 @@ export const run = (
       const result = answer.value
       if (Result.isSuccess(result) || isRebalancing(result.failure)) {
         failures = 0
+        options.onHeartbeat?.(now() - sentAt)
         state.heard(sentAt, Result.isSuccess(result))
       }
       if (Result.isFailure(result)) yield* failed(result.failure)

@@ -74,4 +74,6 @@ export interface Options {
   /** The topics that it subscribes to now; who changes them calls `rejoin`. */
   readonly subscription: () => ReadonlyArray<string>
   readonly clientRack: string | undefined
+  /** Hears of each heartbeat that was answered, and how long that took. */
+  readonly onHeartbeat?: ((milliseconds: number) => void) | undefined
 }

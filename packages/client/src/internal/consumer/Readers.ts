@@ -16,6 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { AlreadyRead, ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
+import type { ConsumerMetrics } from "./ConsumerMetrics.ts"
 import type { Delivered, Delivery, Policy } from "./Delivery.ts"
 import type { Ending, OwnedPartition } from "./OwnedPartition.ts"
 
@@ -33,6 +34,7 @@ export interface Options {
   readonly policy: Policy
   /** Says that partitions may be fetched again. */
   readonly wake: () => void
+  readonly metrics: Pick<ConsumerMetrics, "asked" | "given">
 }
 
 /** One partition with a stream of its own. @internal */
@@ -141,14 +143,20 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
   const finishAll = (): void => {
     pulls++
     askedAt = now()
+    options.metrics.asked()
     if (options.commitsAutomatically) for (const owned of options.all()) owned.finished = owned.handed
     if (held.size === 0) return
     if (options.commitsAutomatically) for (const owned of held.keys()) owned.finished = owned.handed
     check()
   }
 
+  const given = Effect.sync(options.metrics.given)
+
   const records: Readers<A, R>["records"] = Stream.unwrap(
-    Effect.as(begin("all", options.policy), Stream.fromPull(Effect.succeed(nextArray(delivery.next, finishAll))))
+    Effect.as(
+      begin("all", options.policy),
+      Stream.fromPull(Effect.succeed(nextArray(Effect.tap(delivery.next, given), finishAll)))
+    )
   )
 
   const claim = (owned: OwnedPartition): Effect.Effect<boolean, never, Scope.Scope> =>
