@@ -9,6 +9,7 @@ import * as KafkaCluster from "@kafka-effect/rig/KafkaCluster"
 import { Effect, Stream } from "effect"
 import * as Consumer from "../src/Consumer.ts"
 import * as Kafka from "../src/Kafka.ts"
+import * as Offsets from "../src/Offsets.ts"
 import * as Producer from "../src/Producer.ts"
 import * as Serde from "../src/Serde.ts"
 
@@ -38,7 +39,7 @@ const timestamp = 1_600_000_000_000
 describeRig("brokers of old", () => {
   for (const { compressions, hasHeaders, hasTimestamps, version } of generations) {
     it.live(
-      `${version}: ${compressions.join(", ")}, from the beginning, from the middle, from a place before the end`,
+      `${version}: ${compressions.join(", ")}, from the beginning, from the middle, from a place before the end, in a group`,
       () =>
         Effect.gen(function* () {
           const { bootstrapServers } = yield* KafkaCluster.start({ version })
@@ -87,6 +88,26 @@ describeRig("brokers of old", () => {
               assert.strictEqual((yield* read({ beforeEnd: 10 })).length, 10)
             }
             const topic = Kafka.topic("codec-none", { key: Serde.bytes, value: Serde.bytes })
+            const group = {
+              groupId: "g",
+              topics: [topic],
+              fallback: "earliest",
+              idleTimeout: "10 seconds",
+              // Kafka 0.9 allows no more.
+              sessionTimeout: "30 seconds"
+            } as const
+            const inGroup = (count: number) =>
+              Effect.scoped(
+                Effect.gen(function* () {
+                  const consumer = yield* Consumer.make(group)
+                  const read = yield* consumer.records.pipe(Stream.take(count), Stream.runCollect)
+                  yield* consumer.commit(Offsets.of(read))
+                  const committed = yield* consumer.committed([{ topic: topic.name, partition: 0 }])
+                  return { first: read[0]?.offset, count: read.length, next: [...committed].map(({ offset }) => offset) }
+                })
+              )
+            assert.deepStrictEqual(yield* inGroup(2000), { first: 0n, count: 2000, next: [2000n] })
+            assert.deepStrictEqual(yield* inGroup(1000), { first: 2000n, count: 1000, next: [3000n] })
             if (!hasHeaders) {
               const producer = yield* Producer.make()
               const record = { key: null, value: new Uint8Array(1), headers: [["h", null]] as const }

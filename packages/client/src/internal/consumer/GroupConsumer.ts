@@ -99,6 +99,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
   }
   const delivery = Delivery.make(fetcher, { maxPollRecords: settings.maxPollRecords, now, metrics, decode })
 
+  const isAlone = settings.partitions !== undefined || (yield* FixedMembership.isNeeded(cluster))
   const committer =
     groupId === undefined
       ? undefined
@@ -106,7 +107,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
           identity: () => membership?.identity(),
           refused: (identity, errorCode) => membership?.refused(identity, errorCode),
           leaseOf: (topic, partition) => ownership.find({ topic, partition })?.lease,
-          isAlone: settings.partitions !== undefined,
+          isAlone,
           commitTimeout: settings.commitTimeout,
           onCommitted: (offsets, milliseconds) => {
             metrics.committed(milliseconds)
@@ -190,8 +191,10 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
         })
       )
   }
+  const { partitions } = settings
+  const chosen = () => partitions ?? FixedMembership.allOf(cluster, subscription.names())
   membership =
-    settings.partitions === undefined && groupId !== undefined
+    !isAlone && groupId !== undefined
       ? yield* ClassicMembership.make(
           cluster,
           {
@@ -203,7 +206,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
           },
           handlers
         )
-      : yield* FixedMembership.make(groupId, settings.partitions ?? [], handlers)
+      : yield* FixedMembership.make(cluster, groupId, chosen, handlers)
   yield* membership.failure.pipe(
     Effect.catch((error) => Effect.sync(() => fail(error))),
     Effect.forkScoped
