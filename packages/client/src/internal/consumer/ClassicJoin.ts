@@ -51,9 +51,9 @@ export const make = (
   const protocolsOf = (topics: ReadonlyArray<string>) =>
     Effect.forEach(assignors, (assignor) =>
       GroupLeader.attempt(options, assignor, () => {
-        const { assigned, assignedGeneration, owned } = state
+        // What it kept through a Join it owns in the generation of that Join, whether or not Sync was answered (KIP-792).
+        const { assigned, assignedGeneration, generation, owned } = state
         const userData = assignor.userData?.({ topics, assigned, generation: assignedGeneration }) ?? null
-        const generation = owned.length > 0 ? assignedGeneration : state.generation
         const rackId = options.clientRack
         return {
           name: assignor.name,

@@ -11,23 +11,17 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import type { Assigned } from "../../Assignor.ts"
 import type { Cluster } from "../../Cluster.ts"
 import type { ConsumerError } from "../../ConsumerError.ts"
-import type { KafkaError } from "../../KafkaError.ts"
-import type { TopicPartition } from "../../Topic.ts"
 import * as Backoff from "../Backoff.ts"
-import * as ClassicJoin from "./ClassicJoin.ts"
+import * as ClassicRebalance from "./ClassicRebalance.ts"
 import * as ClassicRequests from "./ClassicRequests.ts"
-import * as GroupErrors from "./GroupErrors.ts"
+import * as Handovers from "./Handovers.ts"
 import * as Heartbeats from "./Heartbeats.ts"
 import { MemberState } from "./MemberState.ts"
 import type { Handlers, Membership, Options } from "./Membership.ts"
-import * as Rebalance from "./Rebalance.ts"
 
 /** How long Leave may take, and everything that a closed scope still does, in milliseconds. */
 const leaveTimeout = 5000
@@ -47,150 +41,63 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const state = new MemberState(options, () => Backoff.monotonicMillis(clock))
   const requests = ClassicRequests.make(cluster, options)
-  const joiner = ClassicJoin.make(cluster, options, state, requests)
-  const cooperative = Rebalance.isCooperative(options.assignors)
+  const handovers = Handovers.make(state, handlers, scope)
+  const rebalance = ClassicRebalance.make(cluster, options, state, requests, handovers)
   const leaving = Latch.makeUnsafe()
   const failure = Deferred.makeUnsafe<never, ConsumerError>()
   const left = Deferred.makeUnsafe<void>()
-  let draining: { readonly partitions: ReadonlyArray<TopicPartition>; readonly fiber: Fiber.Fiber<void> } | undefined
-
-  const { retryBackoff, retryBackoffMax } = cluster.settings
-
-  /** Waits for the revoke that is under way, or its loss. */
-  const drained = Effect.suspend(() => {
-    if (draining === undefined) return Effect.void
-    const { fiber, partitions } = draining
-    return Effect.raceFirst(Fiber.join(fiber), state.hasLost.await).pipe(
-      Effect.andThen(Fiber.interrupt(fiber)),
-      Effect.andThen(
-        Effect.sync(() => {
-          draining = undefined
-          state.owned = Rebalance.without(state.owned, partitions)
-        })
-      )
-    )
-  })
-
-  /** In a fiber of its own: who leaves meanwhile waits for it, and does not begin it anew. */
-  const drain = Effect.fnUntraced(function* (partitions: ReadonlyArray<TopicPartition>, why: string) {
-    yield* log(state, `revoking partitions: ${why}`, { partitions: Rebalance.describe(partitions) })
-    draining = { partitions, fiber: yield* Effect.forkIn(handlers.revoke(partitions), scope) }
-    yield* drained
-  })
-
-  const tellLost = Effect.suspend(() => {
-    const lost = state.takeLost()
-    if (lost.length === 0) return Effect.void
-    const why = state.failure?.message ?? state.wanted ?? ""
-    return Effect.andThen(
-      log(state, `partitions are lost: ${why}`, { partitions: Rebalance.describe(lost) }),
-      Effect.uninterruptible(handlers.lost(lost))
-    )
-  })
-
-  const failed = Effect.fnUntraced(function* (error: KafkaError, reason: string) {
-    const meaning = GroupErrors.ofError(error)
-    state.failures++
-    state.wanted ??= reason
-    // Once per series: a coordinator that is away is told of by its connections too.
-    if (meaning !== "rejoin" && state.failures === 1) yield* log(state, `could not join: ${error.message}`)
-    if (meaning === "coordinator") yield* cluster.invalidateCoordinator("group", options.groupId)
-    else if (meaning === "lost" || meaning === "unknown") state.lose(error.message, { forget: meaning === "unknown" })
-    else if (meaning === "final") state.fail(GroupErrors.final(error, options))
-  })
-
-  const accept = Effect.fnUntraced(function* (assigned: Assigned) {
-    // A topic may have been unsubscribed from meanwhile; the next Join says so.
-    const wanted = new Set(options.subscription())
-    const partitions = assigned.partitions.filter(({ topic }) => wanted.has(topic))
-    const added = Rebalance.without(partitions, state.owned)
-    const revoked = Rebalance.without(state.owned, partitions)
-    state.owned = [...state.owned, ...added]
-    state.accept(assigned)
-    yield* requests.joined
-    yield* log(state, "the group has shared out its partitions", {
-      partitions: Rebalance.describe(partitions),
-      added: Rebalance.describe(added),
-      revoked: Rebalance.describe(revoked)
-    })
-    // Before the revoke, which may take long: they are nobody else's.
-    yield* Effect.uninterruptible(handlers.assign(added))
-    if (revoked.length > 0) {
-      yield* drain(revoked, "the group gives them to others")
-      state.wanted ??= `gave up partitions: ${Rebalance.describe(revoked)}`
-    }
-    joiner.check()
-  })
-
-  const rebalance = Effect.gen(function* () {
-    const givenUp = Rebalance.beforeJoin(state.owned, options.subscription(), cooperative)
-    if (givenUp.length > 0) return yield* drain(givenUp, state.wanted ?? "")
-    if (state.failures > 0) {
-      yield* Effect.sleep(yield* Backoff.delay(retryBackoff, retryBackoffMax, state.failures))
-      state.expireKept()
-      // Meanwhile it may have lost all, or unsubscribed from some of what it keeps.
-      const isReady = Rebalance.beforeJoin(state.owned, options.subscription(), cooperative).length === 0
-      if (state.lost.length > 0 || state.failure !== undefined || !isReady) return
-    }
-    const reason = state.join()
-    yield* log(state, `joining: ${reason}`)
-    const joined = yield* Effect.result(joiner.join(reason))
-    if (Result.isSuccess(joined)) yield* accept(joined.success)
-    else if (joined.failure._tag === "KafkaError") yield* failed(joined.failure, reason)
-    else state.fail(joined.failure)
-  })
 
   const step = Effect.suspend(() => {
     state.changed.closeUnsafe()
-    if (state.lost.length > 0) return tellLost
-    return state.wanted === undefined ? state.changed.await : rebalance
+    if (state.lost.length > 0) return handovers.tellLost
+    return state.wanted === undefined ? state.changed.await : rebalance.once
   })
 
-  const run = Effect.gen(function* () {
+  const stay = Effect.gen(function* () {
     while (state.failure === undefined) yield* step
-    yield* tellLost
+    yield* handovers.tellLost
+    yield* state.log(`the membership has ended: ${state.failure.message}`)
+    yield* depart(state.failure.message)
   })
 
   /** What a member that goes gives back: first its partitions, then its place. */
   const goodbye = Effect.gen(function* () {
-    // Nothing could be committed before Sync is answered, which may take as long as the slowest member.
-    if (state.phase === "syncing") state.lose("left the group before it had shared out its partitions")
-    yield* drained
-    if (state.owned.length > 0) yield* drain(state.owned, "leaving")
-    yield* tellLost
+    // Nothing can be committed before Sync is answered, which may take as long as the slowest member.
+    if (state.phase === "syncing") state.lose("the member left before the group had shared out its partitions")
+    yield* handovers.revoked
+    yield* handovers.revoke(state.owned, "the member leaves")
+    yield* handovers.tellLost
     state.end()
     yield* depart("the consumer was closed")
   })
 
   const depart = (reason: string): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const isFenced = state.failure?.reason._tag === "Fenced"
-      if (state.memberId === "" || options.groupInstanceId !== undefined || isFenced) return requests.joined
-      return log(state, `leaving the group: ${reason}`).pipe(
+      if (state.memberId === "" || options.groupInstanceId !== undefined) return Effect.void
+      return state.log(`leaving the group: ${reason}`).pipe(
         Effect.andThen(requests.leave(state.memberId, reason)),
         Effect.timeout(leaveTimeout),
-        Effect.catch((error) => Effect.logDebug(`the group was left without an answer: ${error.message}`)),
-        Effect.andThen(requests.joined)
+        Effect.catch((error) => Effect.logDebug(`the group was left without an answer: ${error.message}`))
       )
     })
 
-  const life = Effect.raceFirst(run, leaving.await).pipe(
-    Effect.andThen(Effect.suspend(() => (state.failure === undefined ? goodbye : depart(state.failure.message)))),
+  /** A mistake of this program, or of a handler, must not leave the owner waiting. */
+  const ended = (exit: Exit.Exit<void>): void => {
+    state.end()
+    if (state.failure !== undefined) Deferred.doneUnsafe(failure, Exit.fail(state.failure))
+    else if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+      Deferred.doneUnsafe(failure, Exit.failCause(exit.cause))
+    }
+    Deferred.doneUnsafe(left, Exit.void)
+  }
+
+  const life = Effect.raceFirst(stay, Effect.andThen(leaving.await, Effect.succeed("leaving"))).pipe(
+    Effect.flatMap((outcome) => (outcome === "leaving" ? goodbye : Effect.void)),
     Effect.catchDefect((defect) => {
       state.end()
       return Effect.andThen(depart("the member failed"), Effect.die(defect))
     }),
-    Effect.onExit((exit) =>
-      Effect.sync(() => {
-        state.end()
-        if (state.failure !== undefined) Deferred.doneUnsafe(failure, Exit.fail(state.failure))
-        // A mistake of this program, or of a handler, must not leave the owner waiting.
-        else if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
-          Deferred.doneUnsafe(failure, Exit.failCause(exit.cause))
-        }
-        Deferred.doneUnsafe(left, Exit.void)
-      })
-    )
+    Effect.onExit((exit) => Effect.sync(() => ended(exit)))
   )
 
   const leave = Effect.suspend(() => {
@@ -201,8 +108,9 @@ export const make = Effect.fnUntraced(function* (
 
   const start = (effect: Effect.Effect<void>) =>
     Effect.forkIn(Effect.annotateLogs(effect, { "kafka.group": options.groupId }), scope)
+  yield* Effect.addFinalizer(() => requests.joined)
   yield* start(Heartbeats.run(cluster, options, state, requests))
-  yield* start(joiner.watch)
+  yield* start(rebalance.watch)
   yield* start(life)
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(leave), leaveTimeout))
 
@@ -218,13 +126,3 @@ export const make = Effect.fnUntraced(function* (
     leave
   }
 })
-
-/** Logs a change of the member's state. */
-const log = (state: MemberState, message: string, details: Record<string, string> = {}): Effect.Effect<void> =>
-  Effect.logInfo(message).pipe(
-    Effect.annotateLogs({
-      "kafka.member": state.memberId,
-      "kafka.generation": state.generation,
-      ...details
-    })
-  )

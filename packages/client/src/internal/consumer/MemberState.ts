@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { Assigned } from "../../Assignor.ts"
 import type { ConsumerError } from "../../ConsumerError.ts"
@@ -32,6 +33,7 @@ export class MemberState {
   wanted: string | undefined = "the member is new"
   /** What has been lost, and its owner not been told of. */
   lost: ReadonlyArray<TopicPartition> = []
+  lostBecause = ""
   failure: ConsumerError | undefined
   /** The last assignment and its generation, for assignors; kept when its partitions go. */
   assigned: Assigned | undefined
@@ -110,7 +112,7 @@ export class MemberState {
     if (this.phase !== "outside") this.enter("outside")
     this.generation = -1
     if (forget) this.memberId = ""
-    this.takeAll()
+    this.loseAll(reason)
   }
 
   /** It is over. */
@@ -118,22 +120,22 @@ export class MemberState {
     if (this.phase === "ended") return
     this.failure = error
     this.end()
-    this.takeAll()
+    this.loseAll(error.message)
     this.changed.openUnsafe()
   }
 
-  private takeAll(): void {
+  private loseAll(reason: string): void {
     if (this.owned.length === 0) return
     this.lost = [...this.lost, ...this.owned]
+    this.lostBecause = reason
     this.owned = []
     this.hasLost.openUnsafe()
   }
 
-  takeLost(): ReadonlyArray<TopicPartition> {
-    const { lost } = this
+  /** Their owner knows. */
+  toldLost(): void {
     this.lost = []
     this.hasLost.closeUnsafe()
-    return lost
   }
 
   /** From here on the next Join says all there is to say. Gives the reason for it. */
@@ -167,6 +169,16 @@ export class MemberState {
   end(): void {
     this.enter("ended")
     this.generation = -1
+  }
+
+  /** Logs a change. */
+  log(message: string, details: Readonly<Record<string, string>> = {}): Effect.Effect<void> {
+    const { generation, memberId } = this
+    return Effect.annotateLogs(Effect.logInfo(message), {
+      "kafka.member": memberId,
+      "kafka.generation": generation,
+      ...details
+    })
   }
 
   private enter(phase: Phase): void {

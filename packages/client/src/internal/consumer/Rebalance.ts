@@ -33,7 +33,11 @@ export const beforeJoin = (
   owned: ReadonlyArray<TopicPartition>,
   topics: ReadonlyArray<string>,
   cooperative: boolean
-): ReadonlyArray<TopicPartition> => (cooperative ? owned.filter(({ topic }) => !topics.includes(topic)) : owned)
+): ReadonlyArray<TopicPartition> => {
+  if (owned.length === 0 || !cooperative) return owned
+  const kept = new Set(topics)
+  return owned.filter(({ topic }) => !kept.has(topic))
+}
 
 /** For logs: `orders 0 1 2, payments 0`. @internal */
 export const describe = (partitions: ReadonlyArray<TopicPartition>): string =>
