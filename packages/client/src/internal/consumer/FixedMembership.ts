@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import type { TopicPartition } from "../../Topic.ts"
 import type { Handlers, Membership } from "./Membership.ts"
 
@@ -17,6 +18,7 @@ export const make = Effect.fnUntraced(function* (
   const identity =
     groupId === undefined ? undefined : { groupId, memberId: "", generation: -1, groupInstanceId: undefined }
   let assigned = partitions
+  const leaving = Semaphore.makeUnsafe(1)
   yield* handlers.assign(partitions)
   return {
     identity: () => identity,
@@ -24,10 +26,15 @@ export const make = Effect.fnUntraced(function* (
     rejoin: () => Effect.void,
     refused: () => {},
     failure: Effect.never,
-    leave: Effect.suspend(() => {
-      const leaving = assigned
-      assigned = []
-      return leaving.length === 0 ? Effect.void : handlers.revoke(leaving)
-    })
+    // Once; others wait. If who leaves is interrupted, the next goes on.
+    leave: leaving.withPermits(1)(
+      Effect.suspend(() => (assigned.length === 0 ? Effect.void : handlers.revoke(assigned))).pipe(
+        Effect.andThen(
+          Effect.sync(() => {
+            assigned = []
+          })
+        )
+      )
+    )
   }
 })
