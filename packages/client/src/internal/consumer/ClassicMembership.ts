@@ -78,15 +78,17 @@ export const make = Effect.fnUntraced(function* (
     yield* drained
   })
 
-  const tellLost = Effect.suspend(() => {
-    const lost = state.takeLost()
-    if (lost.length === 0) return Effect.void
-    const why = state.failure?.message ?? state.wanted ?? ""
-    return Effect.andThen(
-      log(state, `partitions are lost: ${why}`, { partitions: Rebalance.describe(lost) }),
-      Effect.uninterruptible(handlers.lost(lost))
-    )
-  })
+  const tellLost = Effect.uninterruptible(
+    Effect.suspend(() => {
+      const lost = state.takeLost()
+      if (lost.length === 0) return Effect.void
+      const why = state.failure?.message ?? state.wanted ?? ""
+      return log(state, `partitions are lost: ${why}`, { partitions: Rebalance.describe(lost) }).pipe(
+        Effect.andThen(handlers.lost(lost)),
+        Effect.andThen(Effect.sync(() => state.tell()))
+      )
+    })
+  )
 
   const failed = Effect.fnUntraced(function* (error: KafkaError, reason: string) {
     const meaning = GroupErrors.ofError(error)
@@ -189,6 +191,7 @@ export const make = Effect.fnUntraced(function* (
           Deferred.doneUnsafe(failure, Exit.failCause(exit.cause))
         }
         Deferred.doneUnsafe(left, Exit.void)
+        state.told.openUnsafe()
       })
     )
   )
@@ -208,6 +211,10 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     identity: () => state.identity(),
+    told: Effect.suspend(() => {
+      state.expire()
+      return state.told.await
+    }),
     assigned: () => {
       state.expire()
       return state.owned

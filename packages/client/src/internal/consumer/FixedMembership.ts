@@ -20,6 +20,7 @@ export const make = Effect.fnUntraced(function* (
   yield* handlers.assign(partitions)
   return {
     identity: () => identity,
+    told: Effect.void,
     assigned: () => assigned,
     rejoin: () => Effect.void,
     refused: () => {},

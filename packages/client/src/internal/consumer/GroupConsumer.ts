@@ -90,7 +90,12 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [] })
     return Decoding.decode(taken, known, lease)
   }
-  const delivery = Delivery.make(fetcher, { maxPollRecords: settings.maxPollRecords, now, decode })
+  const delivery = Delivery.make(fetcher, {
+    maxPollRecords: settings.maxPollRecords,
+    now,
+    told: Effect.suspend(() => (membership === undefined ? Effect.void : membership.told)),
+    decode
+  })
 
   const committer =
     groupId === undefined
