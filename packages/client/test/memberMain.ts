@@ -25,8 +25,8 @@ export interface MemberSettings {
   readonly metadataMaxAge: number
   /** What the work on an array of records takes. */
   readonly work: number
-  /** The first array with this value blocks the process for so long. */
-  readonly block?: { readonly value: string; readonly millis: number }
+  /** The first array with a value from this number on blocks the process for so long. */
+  readonly block?: { readonly from: number; readonly millis: number }
 }
 
 /** `at`: microseconds of a clock that all processes of the machine share. */
@@ -112,7 +112,7 @@ const main = Effect.fnUntraced(function* (settings: MemberSettings) {
         const offsets = records.map(({ offset }) => Number(offset))
         const values = records.map(({ value }) => value)
         print({ what: "begin", topic, partition, offsets, values })
-        if (block !== undefined && !hasBlocked && values.includes(block.value)) {
+        if (block !== undefined && !hasBlocked && values.some((value) => Number(value) >= block.from)) {
           hasBlocked = true
           blockFor(block.millis)
         }

@@ -30,6 +30,8 @@ class Tenure {
   first: number | undefined
   begun: number | undefined
   done: number | undefined
+  /** Behind the last that was done before its process slept for longer than its session, if it ever did. */
+  doneAwake = 0
 
   constructor(member: string, key: string, from: number) {
     this.member = member
@@ -56,6 +58,7 @@ export const examine = (
   const examineMember = (member: MemberProcess): void => {
     const { name } = member
     const owned = new Map<string, Tenure>()
+    const lost = new Map<string, Tenure>()
     const inHand = new Map<
       string,
       { readonly offsets: ReadonlyArray<number>; readonly values: ReadonlyArray<string> }
@@ -86,6 +89,8 @@ export const examine = (
               continue
             }
             owned.delete(key)
+            if (line.what === "lost") lost.set(key, tenure)
+            else lost.delete(key)
             // Whoever was paused was dead for the group from then on.
             tenure.to = Math.min(at, pauseBefore(tenure.from, at)?.from ?? at)
             tenure.ending = line.what
@@ -129,9 +134,23 @@ export const examine = (
           for (const value of work?.values ?? []) values.add(value)
           ends.set(key, Math.max(line.last + 1, ends.get(key) ?? 0))
           const tenure = owned.get(key)
-          if (tenure !== undefined) tenure.done = line.last
+          if (tenure !== undefined) {
+            tenure.done = line.last
+            if (pauseBefore(tenure.from, at) === undefined) tenure.doneAwake = line.last + 1
+          }
           break
         }
+        case "committed":
+          for (const [topic, partition, offset] of line.offsets) {
+            const key = `${topic}:${partition}`
+            const tenure = owned.get(key) ?? lost.get(key)
+            if (tenure === undefined || pauseBefore(tenure.from, at) === undefined || offset <= tenure.doneAwake)
+              continue
+            faults.push(
+              `${name} committed ${key} ${offset} at ${seconds(at)}, of what it had in hand when its session ended`
+            )
+          }
+          break
         case "failed":
           faults.push(`${name} failed at ${seconds(at)}: ${line.text}`)
           break
