@@ -67,10 +67,12 @@ export const make = <A, R>(
     readonly maxPollRecords: number
     readonly now: () => number
     readonly metrics: Pick<ConsumerMetrics, "handed" | "skipped">
+    /** Waits until it is certain which partitions may still be read. */
+    readonly told: Effect.Effect<void>
     readonly decode: (taken: Taken, owned: OwnedPartition) => Effect.Effect<Decoded<A>, ConsumerError | SerdeError, R>
   }
 ): Delivery<A, R> => {
-  const { decode, maxPollRecords, metrics, now } = options
+  const { decode, maxPollRecords, metrics, now, told } = options
   const rests = new Map<OwnedPartition, Rest<A>>()
   let policy: Policy = "fail"
 
@@ -163,7 +165,10 @@ export const make = <A, R>(
       if (!owned.isEnding && version === taken.source.version) back(owned, taken, taken.from)
     })
     return Effect.flatMap(
-      Effect.onError(decode(taken, owned), () => undo),
+      Effect.onError(
+        Effect.tap(decode(taken, owned), () => told),
+        () => undo
+      ),
       (decoded) => {
         if (owned.isEnding || version !== taken.source.version) return Effect.undefined
         if (taken.source.isPaused) {
@@ -189,16 +194,20 @@ export const make = <A, R>(
   ): Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> =>
     Effect.flatMap(accept(taken), (delivered) => (delivered === undefined ? next : Effect.succeed(delivered)))
 
-  const next: Delivery<A, R>["next"] = Effect.suspend(() => {
+  /** What is left of a batch may have waited for the reader long. */
+  const untilTold = Effect.suspend(() => (rests.size === 0 ? Effect.void : told))
+
+  const take: Delivery<A, R>["next"] = Effect.suspend(() => {
     for (const owned of rests.keys()) {
       const rest = restOf(owned)
       if (rest !== undefined) return handOrFail(owned, rest)
     }
     return Effect.flatMap(fetcher.take, (taken) => (taken === undefined ? Effect.undefined : acceptOr(next, taken)))
   })
+  const next: Delivery<A, R>["next"] = Effect.andThen(untilTold, take)
 
   const nextOf: Delivery<A, R>["nextOf"] = (owned) => {
-    const nextOne: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> = Effect.suspend(() => {
+    const takeOne: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> = Effect.suspend(() => {
       owned.askedAt = now()
       const rest = restOf(owned)
       if (rest !== undefined) return handOrFail(owned, rest)
@@ -206,6 +215,7 @@ export const make = <A, R>(
         taken === undefined ? Effect.undefined : acceptOr(nextOne, taken)
       )
     })
+    const nextOne = Effect.andThen(untilTold, takeOne)
     return nextOne
   }
 

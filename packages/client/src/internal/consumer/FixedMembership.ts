@@ -66,6 +66,7 @@ export const make = Effect.fnUntraced(function* (
   )
   return {
     identity: () => identity,
+    told: Effect.void,
     assigned: () => assigned,
     rejoin: () => update,
     refused: () => {},

@@ -98,7 +98,13 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [] })
     return Decoding.decode(taken, known, lease)
   }
-  const delivery = Delivery.make(fetcher, { maxPollRecords: settings.maxPollRecords, now, metrics, decode })
+  const delivery = Delivery.make(fetcher, {
+    maxPollRecords: settings.maxPollRecords,
+    now,
+    metrics,
+    told: Effect.suspend(() => (membership === undefined ? Effect.void : membership.told)),
+    decode
+  })
 
   const isAlone = settings.partitions !== undefined || (yield* FixedMembership.isNeeded(cluster))
   const committer =
