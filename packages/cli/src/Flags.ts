@@ -16,12 +16,11 @@ import * as From from "./From.ts"
 
 type Name = keyof typeof Arguments.valued
 
-const text = (name: Name, metavar: string, description: string): Flag.Flag<string> =>
-  Flag.String(name).pipe(
-    Flag.withAlias(Arguments.valued[name]),
-    Flag.withMetavar(metavar),
-    Flag.withDescription(description)
-  )
+const text = (name: Name, metavar: string, description: string): Flag.Flag<string> => {
+  const flag = Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description))
+  const letter = Arguments.valued[name]
+  return letter === "" ? flag : Flag.withAlias(flag, letter)
+}
 
 /** Reads the text of an option; a failure becomes the one line that says what was expected. */
 const read =
@@ -198,9 +197,24 @@ export const headers = text("header", "NAME=VALUE", "A header of every record; m
  * @category constants
  * @since 0.1.0
  */
-export const from = text("from", "WHERE", `Where to begin: ${From.forms}; defaults to earliest`).pipe(
-  Flag.withDefault("earliest"),
-  read("from", From.parse)
+export const from = text(
+  "from",
+  "WHERE",
+  `Where to begin, with a group where it has committed nothing: ${From.forms}; defaults to earliest`
+).pipe(Flag.withDefault("earliest"), read("from", From.parse))
+
+const parseGroup = (text: string): Result.Result<string, string> =>
+  text === "" ? Result.fail("the name of a group") : Result.succeed(text)
+
+/**
+ * `--group`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const group = text("group", "NAME", "Read as a member of this consumer group, and commit what was printed").pipe(
+  read("group", parseGroup),
+  Flag.optional
 )
 
 /**

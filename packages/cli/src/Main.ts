@@ -20,6 +20,7 @@ import * as Metadata from "./Metadata.ts"
 import * as Produce from "./Produce.ts"
 import * as Report from "./Report.ts"
 import { Session } from "./Session.ts"
+import * as Warnings from "./Warnings.ts"
 
 /**
  * The command with its subcommands.
@@ -47,7 +48,8 @@ const presenter: CliOutput.Presenter = {
 const services = Layer.mergeAll(
   NodeServices.layer,
   CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
-  CliOutput.layerPresenter(presenter)
+  CliOutput.layerPresenter(presenter),
+  Warnings.layer
 )
 
 /**
