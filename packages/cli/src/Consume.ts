@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { pipe } from "effect/Function"
 import * as Option from "effect/Option"
@@ -16,6 +15,7 @@ import * as Stream from "effect/Stream"
 import * as Consumer from "kafka-effect/Consumer"
 import * as Kafka from "kafka-effect/Kafka"
 import { ByteBuffer } from "./ByteBuffer.ts"
+import { Contradiction } from "./Contradiction.ts"
 import * as Flags from "./Flags.ts"
 import * as Format from "./Format.ts"
 import * as From from "./From.ts"
@@ -36,18 +36,6 @@ const printAll = (
   buffer.clear()
   for (let index = 0; index < records.length; index++) print(buffer, records[index])
   return buffer
-}
-
-/**
- * Options that cannot both be meant.
- *
- * @category errors
- * @since 0.1.0
- */
-export class Contradiction extends Data.TaggedError("Contradiction")<{ readonly detail: string }> {
-  override get message(): string {
-    return this.detail
-  }
 }
 
 const topics = Argument.String("TOPIC").pipe(

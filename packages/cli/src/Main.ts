@@ -16,6 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Arguments from "./Arguments.ts"
 import * as Consume from "./Consume.ts"
+import * as Groups from "./Groups.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Produce from "./Produce.ts"
 import * as Report from "./Report.ts"
@@ -30,7 +31,7 @@ import * as Warnings from "./Warnings.ts"
  */
 export const command = Command.make("kafka-effect").pipe(
   Command.withDescription("Produce, consume and look at Kafka from a terminal"),
-  Command.withSubcommands([Produce.command, Consume.command, Metadata.command])
+  Command.withSubcommands([Produce.command, Consume.command, Metadata.command, Groups.command])
 )
 
 const version = (): string => {

@@ -10,7 +10,9 @@ import { ConsumerError } from "kafka-effect/ConsumerError"
 import { KafkaError } from "kafka-effect/KafkaError"
 import { ProducerError } from "kafka-effect/ProducerError"
 import { SerdeError } from "kafka-effect/Serde"
-import { Contradiction } from "./Consume.ts"
+import { Contradiction } from "./Contradiction.ts"
+import { GroupInUse, NothingToReset } from "./GroupReset.ts"
+import { GroupMissing } from "./Groups.ts"
 import { LineTooLong } from "./Lines.ts"
 import { OutputFailed } from "./Output.ts"
 import { InputFailed } from "./Produce.ts"
@@ -60,7 +62,10 @@ const expected = [
   OutputFailed,
   InputFailed,
   TopicMissing,
-  NoTopicMatches
+  NoTopicMatches,
+  GroupMissing,
+  GroupInUse,
+  NothingToReset
 ]
 
 const describe = (error: unknown): string => {
