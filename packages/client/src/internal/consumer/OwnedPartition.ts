@@ -79,7 +79,10 @@ export class OwnedPartition {
 
   /** Where the next record that is handed over is, or may be; undefined while that is looked up. */
   get position(): bigint | undefined {
-    return this.handed?.offset ?? this.fetched.delivered
+    const { fetched, handed } = this
+    if (handed === undefined) return fetched.delivered
+    // Nothing is handed over of control batches, for example: they were passed all the same.
+    return handed.offset === fetched.queuedEnd && fetched.unsettled === undefined ? fetched.position : handed.offset
   }
 
   /** Offsets between what is handed over next and the end, as of the last fetch; undefined before. */
