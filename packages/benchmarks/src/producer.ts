@@ -5,7 +5,6 @@
  *
  * Run it with `node packages/benchmarks/src/producer.ts`: against `KAFKA_BOOTSTRAP_SERVERS`, or a broker of the rig.
  */
-import { fork } from "node:child_process"
 import * as Net from "node:net"
 import { CreateTopics } from "@kafka-effect/protocol/messages/CreateTopics"
 import { Produce } from "@kafka-effect/protocol/messages/Produce"
@@ -19,17 +18,11 @@ import * as Stream from "effect/Stream"
 import * as Kafka from "kafka-effect/Kafka"
 import * as Producer from "kafka-effect/Producer"
 import * as Serde from "kafka-effect/Serde"
+import { inChild, type Measured, measured, percentiles, print, serve, type Way } from "./Rounds.ts"
 
 const total = 1_000_000
 const partitions = 6
 const rounds = 3
-
-interface Measured {
-  readonly recordsPerSecond: number
-  readonly cpuMicros: number
-  readonly rssMegabytes: number
-  readonly latency?: readonly [p50: number, p99: number]
-}
 
 const keys = Array.from({ length: 10_000 }, (_, index) => Buffer.from(String(index).padStart(10, "0")))
 const values = Array.from({ length: 10_000 }, (_, index) => Buffer.from(`order ${index} `.padEnd(100, "abcdefghij")))
@@ -39,24 +32,6 @@ const arrayOf = (length: number, from: number) =>
     key: keys[(from + index) % keys.length],
     value: values[(from + index) % values.length]
   }))
-
-/** Time and CPU of a piece of work. */
-const measured = async (
-  records: number,
-  work: () => Promise<readonly [number, number] | undefined>
-): Promise<Measured> => {
-  const cpu = process.cpuUsage()
-  const start = performance.now()
-  const latency = await work()
-  const seconds = (performance.now() - start) / 1000
-  const { system, user } = process.cpuUsage(cpu)
-  return {
-    recordsPerSecond: records / seconds,
-    cpuMicros: (system + user) / records,
-    rssMegabytes: process.resourceUsage().maxRSS / 1024,
-    ...(latency === undefined ? {} : { latency })
-  }
-}
 
 /** One encoded request: a full batch for each partition, as the producer sends them. */
 const encodedRequest = (topic: string): { readonly frame: Buffer; readonly records: number } => {
@@ -190,13 +165,12 @@ const single = (options: Producer.Options) => (address: string, name: string) =>
     return yield* Effect.promise(() =>
       measured(2000, async () => {
         await Effect.runPromise(repeat(2000))
-        times.sort((a, b) => a - b)
-        return [times[1000], times[1980]]
+        return percentiles(times)
       })
     )
   }).pipe(Effect.scoped, Effect.runPromise)
 
-const ways: Record<string, (address: string, topic: string) => Promise<Measured>> = {
+const ways: Record<string, Way> = {
   "a bare socket": bare,
   "sink, arrays of 1,000": ours(sink, {}, total),
   "sendAll, arrays of 1,000": ours(sendAll, {}, total),
@@ -205,16 +179,6 @@ const ways: Record<string, (address: string, topic: string) => Promise<Measured>
   "send, one by one": single({}),
   "send, one by one, linger 0": single({ linger: 0 })
 }
-
-const inChild = (way: string, address: string, topic: string): Promise<Measured> =>
-  new Promise((resolve, reject) => {
-    const child = fork(import.meta.filename, [way, address, topic])
-    child.once("message", (message) => resolve(message as Measured))
-    child.once("exit", (code) => code !== 0 && reject(new Error(`${way} ended with ${code}`)))
-  })
-
-const best = (all: ReadonlyArray<Measured>): Measured =>
-  all.reduce((one, other) => (other.recordsPerSecond > one.recordsPerSecond ? other : one))
 
 const main = Effect.gen(function* () {
   const named = process.env.KAFKA_BOOTSTRAP_SERVERS
@@ -231,27 +195,10 @@ const main = Effect.gen(function* () {
         topics: [{ name: topic, numPartitions: partitions, replicationFactor: 1 }],
         timeoutMs: 10_000
       })
-      results.get(way)!.push(yield* Effect.promise(() => inChild(way, address, topic)))
+      results.get(way)!.push(yield* Effect.promise(() => inChild(import.meta.filename, way, [address, topic])))
     }
   }
-  const limit = best(results.get("a bare socket")!).recordsPerSecond
-  console.table(
-    names.map((way) => {
-      const { cpuMicros, latency, recordsPerSecond, rssMegabytes } = best(results.get(way)!)
-      return {
-        way,
-        "records/s": Math.round(recordsPerSecond).toLocaleString("en"),
-        "of the socket": `${Math.round((recordsPerSecond / limit) * 100)} %`,
-        "CPU µs/record": cpuMicros.toFixed(2),
-        "p50, p99 ms": latency === undefined ? "" : latency.map((time) => time.toFixed(1)).join(", "),
-        "peak MB": Math.round(rssMegabytes)
-      }
-    })
-  )
+  print(results)
 }).pipe(Effect.scoped)
 
-const [, , way, address, topic] = process.argv
-if (process.send !== undefined) {
-  const result = await ways[way](address, topic)
-  process.send(result, () => process.exit(0))
-} else await Effect.runPromise(main)
+if (!(await serve(ways))) await Effect.runPromise(main)
