@@ -27,6 +27,11 @@ export class MemberProcess {
     this.child.once("exit", () => {
       this.hasEnded = true
     })
+    // It could not be started at all, or not be signalled.
+    this.child.on("error", (error) => {
+      this.hasEnded ||= this.child.pid === undefined
+      this.printed.push({ at: machineMicros(), what: "failed", text: error.message })
+    })
   }
 
   /** What it has printed so far. */
