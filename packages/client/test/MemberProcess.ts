@@ -18,15 +18,19 @@ export class MemberProcess {
   private readonly printed: Array<MemberLine> = []
   private bytes = 0
 
-  constructor(name: string, directory: string, settings: MemberSettings) {
+  constructor(name: string, directory: string, command: string, args: ReadonlyArray<string>) {
     this.name = name
     this.file = join(directory, `${name}.jsonl`)
     const out = openSync(this.file, "w")
-    const args = [join(import.meta.dirname, "memberMain.ts"), JSON.stringify(settings)]
-    this.child = spawn(process.execPath, args, { stdio: ["ignore", out, "inherit"] })
+    this.child = spawn(command, args, { stdio: ["ignore", out, "inherit"] })
     closeSync(out)
     this.child.once("exit", () => {
       this.hasEnded = true
+    })
+    // It could not be started at all, or not be signalled.
+    this.child.on("error", (error) => {
+      this.hasEnded ||= this.child.pid === undefined
+      this.printed.push({ at: machineMicros(), what: "failed", text: error.message })
     })
   }
 
@@ -83,6 +87,8 @@ export class MemberProcess {
 export const make: Effect.Effect<
   {
     readonly start: (name: string, settings: MemberSettings) => MemberProcess
+    /** Another program that prints `MemberLine`s. */
+    readonly startOther: (name: string, command: string, args: ReadonlyArray<string>) => MemberProcess
     readonly all: () => ReadonlyArray<MemberProcess>
   },
   never,
@@ -97,12 +103,15 @@ export const make: Effect.Effect<
       rmSync(directory, { recursive: true, force: true })
     })
   )
+  const startOther = (name: string, command: string, args: ReadonlyArray<string>): MemberProcess => {
+    const member = new MemberProcess(name, directory, command, args)
+    members.push(member)
+    return member
+  }
+  const script = join(import.meta.dirname, "memberMain.ts")
   return {
-    start: (name, settings) => {
-      const member = new MemberProcess(name, directory, settings)
-      members.push(member)
-      return member
-    },
+    start: (name, settings) => startOther(name, process.execPath, [script, JSON.stringify(settings)]),
+    startOther,
     all: () => members
   }
 })
