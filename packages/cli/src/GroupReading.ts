@@ -157,6 +157,8 @@ export const run = Effect.fnUntraced(function* <E, R>({
     enableAutoCommit: true,
     autoCommitInterval: "1 second",
     commitTimeout: "15 seconds",
+    // Brokers before 0.10.1 allow no more.
+    sessionTimeout: "30 seconds",
     // Whoever reads the output may stop for as long as it likes.
     stallTimeout: Number.POSITIVE_INFINITY,
     listener: { onAssigned: forget, onRevoked: forget, onLost: forget }

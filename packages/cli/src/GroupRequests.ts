@@ -167,8 +167,6 @@ const describeClassic = Effect.fnUntraced(function* (connection: Connection, gro
   const group = groups.find((one) => one.groupId === groupId)
   if (group === undefined || group.errorCode === codes.GROUP_ID_NOT_FOUND) return undefined
   yield* failIf(connection, "DescribeGroups", group.errorCode)
-  // What there is not is dead.
-  if (group.groupState === "Dead") return undefined
   const isConsumer = group.protocolType === "consumer"
   const described: Group = {
     groupId,
@@ -218,7 +216,8 @@ const describeConsumer = Effect.fnUntraced(function* (connection: Connection, gr
 })
 
 /**
- * A group with its members; undefined where there is none. A broker that is too old to describe groups (before 0.9) names
+ * A group with its members; undefined where there is none. Brokers before 4.0 call one that they do not know `Dead`, and
+ * those before 0.10 also one without members that has committed something. A broker that is too old to describe groups (before 0.9) names
  * no members.
  *
  * @category constructors

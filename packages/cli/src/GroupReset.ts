@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
+import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Position } from "kafka-effect/Consumer"
+import * as Kafka from "kafka-effect/Kafka"
 import type { TopicPartition } from "kafka-effect/Topic"
 import * as From from "./From.ts"
 import * as GroupOffsets from "./GroupOffsets.ts"
@@ -133,6 +135,18 @@ export const resolve = (position: Position, { atTime, earliest, end }: Log): big
   return wanted > end ? end : wanted
 }
 
+/** Older versions answer with the beginning of a segment, or with nothing. */
+const knowsTimes = 1
+
+/** Fails where brokers are too old to find records by their time (before 0.10.1). */
+const checkTimes = Effect.gen(function* () {
+  const { cluster } = yield* Kafka.Kafka
+  for (const nodeId of cluster.metadata().brokers.keys()) {
+    const connection = yield* cluster.connection(nodeId, "main")
+    yield* connection.version(ListOffsets, { minVersion: knowsTimes })
+  }
+})
+
 /**
  * Finds out where each partition goes. Without targets: all partitions that the group has committed something for and that
  * exist.
@@ -154,10 +168,11 @@ export const plan = Effect.fnUntraced(function* (
   const reader = yield* GroupOffsets.offsetsReader
   const earliest = yield* reader.beginningOffsets(places)
   const ends = yield* reader.endOffsets(places)
-  const times =
-    typeof position === "object" && "timestamp" in position
-      ? yield* reader.offsetsForTimes(places.map((place) => ({ ...place, timestamp: position.timestamp })))
-      : []
+  const isTime = typeof position === "object" && "timestamp" in position
+  if (isTime) yield* checkTimes
+  const times = isTime
+    ? yield* reader.offsetsForTimes(places.map((place) => ({ ...place, timestamp: position.timestamp })))
+    : []
   return moves(
     committed,
     places,

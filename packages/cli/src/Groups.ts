@@ -9,7 +9,6 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Kafka from "kafka-effect/Kafka"
-import type { KafkaError } from "kafka-effect/KafkaError"
 import { Contradiction } from "./Contradiction.ts"
 import * as Flags from "./Flags.ts"
 import * as GroupOffsets from "./GroupOffsets.ts"
@@ -39,10 +38,14 @@ const client = (brokers: ReadonlyArray<string>) =>
 
 const write = (text: string) => Output.write(Buffer.from(text))
 
-const find = (groupId: string): Effect.Effect<GroupRequests.Group, GroupMissing | KafkaError, Kafka.Kafka> =>
-  Effect.flatMap(GroupRequests.describe(groupId), (found) =>
-    found === undefined ? Effect.fail(new GroupMissing({ groupId })) : Effect.succeed(found)
-  )
+/** A group and where it stands. */
+const look = Effect.fnUntraced(function* (groupId: string) {
+  const group = yield* GroupRequests.describe(groupId)
+  if (group === undefined) return yield* new GroupMissing({ groupId })
+  const rows = yield* GroupOffsets.look(groupId, group.members)
+  if (group.state === "Dead" && rows.length === 0) return yield* new GroupMissing({ groupId })
+  return { group, rows }
+})
 
 /**
  * Groups as text for people: a column only where a broker says something for it.
@@ -85,12 +88,8 @@ const describe = Command.make(
   "describe",
   { group, brokers: Flags.brokers, json },
   Effect.fnUntraced(function* ({ brokers, group, json }) {
-    const looking = Effect.gen(function* () {
-      const found = yield* find(group)
-      const rows = yield* GroupOffsets.look(group, found.members)
-      return json ? GroupOffsets.groupToJson(found, rows) : GroupOffsets.groupToText(found, rows)
-    })
-    yield* write(yield* Effect.provide(Effect.scoped(looking), client(brokers)))
+    const { group: found, rows } = yield* Effect.provide(Effect.scoped(look(group)), client(brokers))
+    yield* write(json ? GroupOffsets.groupToJson(found, rows) : GroupOffsets.groupToText(found, rows))
   })
 ).pipe(Command.withDescription("Print a group's members, and where it stands"))
 
@@ -98,12 +97,8 @@ const lag = Command.make(
   "lag",
   { group, brokers: Flags.brokers, json },
   Effect.fnUntraced(function* ({ brokers, group, json }) {
-    const looking = Effect.gen(function* () {
-      const { members } = yield* find(group)
-      const rows = yield* GroupOffsets.look(group, members)
-      return json ? GroupOffsets.lagToJson(group, rows) : GroupOffsets.lagToText(rows)
-    })
-    yield* write(yield* Effect.provide(Effect.scoped(looking), client(brokers)))
+    const { rows } = yield* Effect.provide(Effect.scoped(look(group)), client(brokers))
+    yield* write(json ? GroupOffsets.lagToJson(group, rows) : GroupOffsets.lagToText(rows))
   })
 ).pipe(Command.withDescription("Print how far a group is behind"))
 

@@ -30,6 +30,8 @@ const describeInvalid = (error: CliError.NonShowHelpErrors): string => {
       return `there is no option ${error.option}${suggest(error.suggestions)}`
     case "UnknownSubcommand":
       return `there is no command ${error.subcommand}${suggest(error.suggestions)}`
+    case "MissingOption":
+      return `--${error.option} is missing`
     case "MissingArgument":
       return `${error.argument} is missing`
     case "UnexpectedArgument":

@@ -16,6 +16,16 @@ const wrong: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
   [["consume", "t", "--json", "-f", "%s"], /--json says how records look: leave --format and --key-separator out/],
   [["consume", "t", "-K", ":", "-f", "%s"], /--format says where the key is \(%k\): leave --key-separator out/],
   [["consume", "t", "-f", "%z"], /--format cannot be "%z": .*not %z/],
+  [["consume", "/^t(/"], /TOPIC cannot be "\/\^t\(\/": it takes the name of a topic, or a pattern/],
+  [["consume", "t", "-g", ""], /--group needs a value: the name of a group/],
+  [["groups", "describe"], /GROUP is missing/],
+  [["groups", "lst"], /there is no command lst, did you mean list\?/],
+  [["groups", "reset", "g", "--all-topics"], /--to is missing/],
+  [["groups", "reset", "g", "--to", "latest"], /name topics by --topic, or --all-topics/],
+  [["groups", "reset", "g", "-t", "a", "--all-topics", "--to", "-1h"], /--all-topics names every topic: leave --topic/],
+  [["groups", "reset", "g", "-t", "a:b", "--to", "-1"], /--topic cannot be "a:b": it takes TOPIC, or TOPIC:PARTITION/],
+  [["groups", "reset", "g", "-t", "a", "--to", "-1w"], /--to cannot be "-1w": it takes earliest, latest/],
+  [["groups", "list", "--state", ","], /--state cannot be ","/],
   [["consume", "t", "-n", "-f"], /--max needs a value/],
   [["produce", "t", "-z", "rar"], /--compression cannot be "rar": it takes none, gzip, snappy, lz4 or zstd/],
   [["produce", "t", "-a", "2"], /--acks cannot be "2": it takes all/],
@@ -43,8 +53,14 @@ describe("the command without a broker", () => {
     )
   }
 
-  for (const words of [["produce", "t"], ["consume", "t"], ["metadata"]]) {
-    it.live(`${words[0]} says in one line that no broker can be reached`, () =>
+  for (const words of [
+    ["produce", "t"],
+    ["consume", "t"],
+    ["consume", "t", "-g", "g"],
+    ["metadata"],
+    ["groups", "list"]
+  ]) {
+    it.live(`${words.join(" ")} says in one line that no broker can be reached`, () =>
       Effect.map(lineOf([...words, "-b", "127.0.0.1:1"]), (line) =>
         assert.match(line, /no broker could be reached \(127\.0\.0\.1:1: .*ECONNREFUSED.*\)\. Check --brokers/)
       )
@@ -75,8 +91,16 @@ describe("the command without a broker", () => {
 
   it.live("prints help, all options with both names, and its version", () =>
     Effect.gen(function* () {
-      const help = [yield* runWell(["produce", "--help"]), yield* runWell(["consume", "-h"])].join("")
-      for (const [name, letter] of Object.entries(valued)) assert.include(help, `--${name}, -${letter} `)
+      const commands = [
+        ["produce", "--help"],
+        ["consume", "-h"],
+        ["groups", "list", "-h"],
+        ["groups", "reset", "-h"]
+      ]
+      const help = (yield* Effect.forEach(commands, (words) => runWell(words))).join("")
+      for (const [name, letter] of Object.entries(valued)) {
+        assert.include(help, `--${name}${letter === "" ? "" : `, -${letter}`} `)
+      }
       assert.include(help, "--exit-at-end, -e")
       assert.include(String(yield* runWell([])), "produce")
       assert.match(String(yield* runWell(["--version"])), /^kafka-effect v[0-9.]+\n$/)

@@ -11,6 +11,10 @@ describe("Progress", () => {
       `${totals}: now 2,000 records/s, 10.0 kB/s`
     )
     assert.strictEqual(
+      Progress.line("read", all, { records: 1000, bytes: 5000, milliseconds: 500 }, 12_345n),
+      `${totals.replace("sent", "read")}: now 2,000 records/s, 10.0 kB/s, lag 12,345`
+    )
+    assert.strictEqual(
       Progress.line("read", { records: 0, bytes: 0, milliseconds: 0 }),
       "0 records read, 0 B in 0.0 s: 0 records/s, 0 B/s"
     )

@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert } from "@effect/vitest"
 import * as Program from "@kafka-effect/rig/Program"
-import { Effect } from "effect"
+import { Deferred, Effect, Exit } from "effect"
 
 /** The program as it is started from the repository. */
 export const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
@@ -57,3 +57,44 @@ export const disturb = (
     })
     return Effect.sync(() => child.kill("SIGKILL"))
   })
+
+/** A command that goes on until a signal ends it. */
+export interface Living {
+  readonly printed: () => string
+  readonly end: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<Ending>
+}
+
+/** Starts the command, for as long as the scope; waits until it has printed something. */
+export const start = (args: ReadonlyArray<string>) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const child = spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "pipe"] })
+        const stdout: Array<Buffer> = []
+        const stderr: Array<Buffer> = []
+        const first = Deferred.makeUnsafe<void>()
+        const ended = Deferred.makeUnsafe<Ending>()
+        child.stdout.on("data", (chunk: Buffer) => {
+          stdout.push(chunk)
+          Deferred.doneUnsafe(first, Exit.void)
+        })
+        child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk))
+        child.on("close", (exitCode) => {
+          const ending = { exitCode, stdout: Buffer.concat(stdout), stderr: String(Buffer.concat(stderr)) }
+          Deferred.doneUnsafe(ended, Exit.succeed(ending))
+          Deferred.doneUnsafe(first, Exit.void)
+        })
+        const living: Living = {
+          printed: () => String(Buffer.concat(stdout)),
+          end: (signal) =>
+            Effect.andThen(
+              Effect.sync(() => child.kill(signal)),
+              Deferred.await(ended)
+            )
+        }
+        return { child, first, living }
+      }),
+      ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+    ),
+    ({ first, living }) => Effect.as(Deferred.await(first), living)
+  ).pipe(Effect.flatten)

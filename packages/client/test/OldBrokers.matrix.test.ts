@@ -103,7 +103,11 @@ describeRig("brokers of old", () => {
                   const read = yield* consumer.records.pipe(Stream.take(count), Stream.runCollect)
                   yield* consumer.commit(Offsets.of(read))
                   const committed = yield* consumer.committed([{ topic: topic.name, partition: 0 }])
-                  return { first: read[0]?.offset, count: read.length, next: [...committed].map(({ offset }) => offset) }
+                  return {
+                    first: read[0]?.offset,
+                    count: read.length,
+                    next: [...committed].map(({ offset }) => offset)
+                  }
                 })
               )
             assert.deepStrictEqual(yield* inGroup(2000), { first: 0n, count: 2000, next: [2000n] })
