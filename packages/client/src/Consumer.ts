@@ -75,6 +75,8 @@ export interface FetchOptions {
   readonly fetchMaxWait?: Duration.Input | undefined
   /** Most bytes of one partition in one response. Defaults to 1 MiB. Java: `max.partition.fetch.bytes`. */
   readonly maxPartitionFetchBytes?: number | undefined
+  /** Whether the checksums of records are checked. Defaults to true. Java: `check.crcs`. */
+  readonly checkCrcs?: boolean | undefined
   /** Bytes of fetched batches that may wait for the reader, over all partitions. Defaults to 64 MiB. Java has no such bound. */
   readonly prefetchBytes?: number | undefined
 }

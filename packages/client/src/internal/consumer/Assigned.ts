@@ -36,7 +36,7 @@ export const stream = <T extends AnyTopic>(
       const topics = new Map<string, T>(options.partitions.map(([topic]) => [topic.name, topic]))
       const fetcher = yield* Fetcher.make(cluster, parsed)
       fetcher.add(partitions)
-      return Stream.fromPull(Effect.succeed(pullFrom(fetcher, topics)))
+      return Stream.fromPull(Effect.succeed(pullFrom(fetcher, topics, parsed)))
     })
   )
 
@@ -125,7 +125,8 @@ const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
 
 const pullFrom = <T extends AnyTopic>(
   fetcher: Fetcher.Fetcher,
-  topics: ReadonlyMap<string, T>
+  topics: ReadonlyMap<string, T>,
+  options: Decoding.Options
 ): Pull.Pull<Arr.NonEmptyReadonlyArray<RecordOf<T>>, ConsumerError | SerdeError, void, ServicesOf<T>> => {
   const pull: Pull.Pull<
     Arr.NonEmptyReadonlyArray<RecordOf<T>>,
@@ -135,7 +136,7 @@ const pullFrom = <T extends AnyTopic>(
   > = Effect.flatMap(fetcher.take, (taken) => {
     if (taken === undefined) return Cause.done()
     const topic = topics.get(taken.source.topic)!
-    return Effect.flatMap(Decoding.decode(taken, topic), ({ records, undecoded }) => {
+    return Effect.flatMap(Decoding.decode(taken, topic, options), ({ records, undecoded }) => {
       if (undecoded.length > 0) return Effect.fail(undecoded[0].error)
       return Arr.isReadonlyArrayNonEmpty(records) ? Effect.succeed(records) : pull
     })

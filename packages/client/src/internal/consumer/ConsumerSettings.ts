@@ -18,6 +18,7 @@ import type { Fallback, StartPosition } from "./StartPosition.ts"
 /** Of the fetcher. @internal */
 export interface Assigned extends Fetcher.Options {
   readonly maxPartitionFetchBytes: number
+  readonly checkCrcs: boolean
 }
 
 /** @internal */
@@ -69,6 +70,7 @@ const fetchUnsafe = (options: FetchOptions): Assigned => {
     fetchMaxBytes: bytes("fetchMaxBytes", options.fetchMaxBytes, 50 * 1024 * 1024),
     fetchMaxWait: Settings.duration("fetchMaxWait", options.fetchMaxWait, "500 millis"),
     maxPartitionFetchBytes: bytes("maxPartitionFetchBytes", options.maxPartitionFetchBytes, 1024 * 1024),
+    checkCrcs: options.checkCrcs ?? true,
     prefetchBytes: bytes("prefetchBytes", options.prefetchBytes, 64 * 1024 * 1024)
   }
 }

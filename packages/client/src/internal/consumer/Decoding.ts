@@ -31,10 +31,17 @@ export interface Decoded<A> {
 }
 
 /** @internal */
+export interface Options {
+  readonly checkCrcs: boolean
+  /** What the records belong to. */
+  readonly lease?: Lease | undefined
+}
+
+/** @internal */
 export const decode = <T extends AnyTopic>(
   taken: Taken,
   topic: T,
-  lease?: Lease
+  options: Options
 ): Effect.Effect<Decoded<RecordOf<T>>, ConsumerError | Serde.SerdeError, ServicesOf<T>> =>
   Effect.suspend(() => {
     const { batch, from, source } = taken
@@ -48,9 +55,9 @@ export const decode = <T extends AnyTopic>(
       return isCut ? records.filter(({ offset }) => offset >= from && (end === undefined || offset < end)) : records
     }
     const read = (records: ReadonlyArray<Record>) =>
-      decodeRecords(batch, source.partition, topic, wanted(records), lease)
+      decodeRecords(batch, source.partition, topic, wanted(records), options.lease)
     try {
-      const records = Records.decode(batch)
+      const records = Records.decode(batch, options)
       if (!(records instanceof Promise)) return read(records)
       return Effect.flatMap(Effect.tryPromise({ try: () => records, catch: failed }), read)
     } catch (error) {

@@ -96,7 +96,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     const known = subscription.topicOf(topic)
     // Unsubscribed from, it is about to be taken away.
     if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [] })
-    return Decoding.decode(taken, known, lease)
+    return Decoding.decode(taken, known, { checkCrcs: settings.checkCrcs, lease })
   }
   const delivery = Delivery.make(fetcher, {
     maxPollRecords: settings.maxPollRecords,
