@@ -126,12 +126,15 @@ export const of = (records: AnyRecord | Iterable<AnyRecord>): Offsets => {
   if (isOne(records)) add(records)
   else {
     let last: AnyRecord | undefined
+    let lastLease: Lease | undefined
     for (const record of records) {
+      const lease = DeliveredRecord.leaseOf(record)
       if (last !== undefined) {
-        if (record.partition !== last.partition || record.topic !== last.topic) add(last)
+        if (record.partition !== last.partition || record.topic !== last.topic || lease !== lastLease) add(last)
         else if (record.offset < last.offset) continue
       }
       last = record
+      lastLease = lease
     }
     if (last !== undefined) add(last)
   }

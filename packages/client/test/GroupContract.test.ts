@@ -183,7 +183,7 @@ describe("Rebalance contract", () => {
         })
       )
       yield* until(() => runs === 1)
-      coordinator.next(Heartbeat, codes.UNKNOWN_MEMBER_ID)
+      coordinator.next(Heartbeat, codes.ILLEGAL_GENERATION)
       yield* until(() => runs === 2)
       assert.strictEqual(interrupted, 1)
       yield* until(() => offsets.kept.get("t:0")?.offset === 10n)
@@ -203,7 +203,7 @@ describe("Rebalance contract", () => {
           Effect.gen(function* () {
             seen.push(...numbers(records))
             if (seen.length === 10) {
-              coordinator.next(Heartbeat, codes.UNKNOWN_MEMBER_ID)
+              coordinator.next(Heartbeat, codes.ILLEGAL_GENERATION)
               yield* until(() => one.events_.includes("Lost"))
             }
             yield* Effect.catch(one.commit(Offsets.of(records)), ({ reason }) =>
@@ -269,6 +269,7 @@ describe("Rebalance contract", () => {
       const { consume, coordinator, write } = context
       write(0, 0, 10)
       const one = yield* consume()
+      const gate = yield* Deferred.make<void>()
       let atOnce = 0
       let most = 0
       let runs = 0
@@ -277,15 +278,16 @@ describe("Rebalance contract", () => {
           atOnce++
           most = Math.max(most, atOnce)
           runs++
-          const work = runs === 1 ? Effect.sleep(700) : Effect.void
           // It cannot be interrupted.
-          return Effect.uninterruptible(work).pipe(Effect.ensuring(Effect.sync(() => void atOnce--)))
+          return Effect.uninterruptible(Deferred.await(gate)).pipe(Effect.ensuring(Effect.sync(() => void atOnce--)))
         })
       )
       yield* until(() => runs === 1)
-      coordinator.next(Heartbeat, codes.UNKNOWN_MEMBER_ID)
-      yield* until(() => one.events_.filter((event) => event === "Assigned").length > 1 || runs > 1)
+      coordinator.next(Heartbeat, codes.ILLEGAL_GENERATION)
+      yield* until(() => one.events_.filter((event) => event === "Assigned").length === 2)
+      yield* Effect.sleep(200)
       assert.strictEqual(runs, 1)
+      yield* Deferred.succeed(gate, undefined)
       yield* until(() => runs === 2)
       assert.strictEqual(most, 1)
     })

@@ -7,6 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import * as Semaphore from "effect/Semaphore"
 import * as Sink from "effect/Sink"
 import type { CommitError } from "../../CommitError.ts"
 import * as Offsets from "../../Offsets.ts"
@@ -27,8 +28,10 @@ export const sink = (
       let count = 0
       let failure: Exit.Exit<never, CommitError> | undefined
       const some = Latch.makeUnsafe()
+      // Who comes to the end waits for the commit that is under way, and meets its failure.
+      const turn = Semaphore.makeUnsafe(1)
 
-      const commitDue: Effect.Effect<void, CommitError> = Effect.suspend(() => {
+      const commitNow: Effect.Effect<void, CommitError> = Effect.suspend(() => {
         if (failure !== undefined) return failure
         if (due.size === 0) return Effect.void
         const offsets = due
@@ -40,6 +43,7 @@ export const sink = (
           error.reason._tag === "PartitionLost" ? Effect.logDebug(error.message) : Effect.fail(error)
         )
       })
+      const commitDue = turn.withPermits(1)(commitNow)
       const later = some.await.pipe(
         Effect.andThen(Effect.sleep(every)),
         Effect.andThen(commitDue),

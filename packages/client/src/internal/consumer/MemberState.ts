@@ -102,19 +102,25 @@ export class MemberState {
 
   want(reason: string): void {
     if (this.phase === "ended") return
+    this.note(reason)
+    this.changed.openUnsafe()
+  }
+
+  private note(reason: string): void {
     if (this.phase === "member" && this.wanted === undefined && !this.hasBeaten) this.failures++
     this.wanted ??= reason
-    this.changed.openUnsafe()
   }
 
   /** The partitions are gone; the id stays unless it is forgotten. */
   lose(reason: string, { forget = false } = {}): void {
     if (this.phase === "ended") return
-    this.want(reason)
+    this.note(reason)
     if (this.phase !== "outside") this.enter("outside")
     this.generation = -1
     if (forget) this.memberId = ""
     this.loseAll(reason)
+    // Last: the member's fiber may run at once, and has to tell of the loss before it joins.
+    this.changed.openUnsafe()
   }
 
   /** It is over. */
