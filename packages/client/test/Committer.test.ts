@@ -1,0 +1,540 @@
+import { assert, describe, it } from "@effect/vitest"
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { FindCoordinator } from "@kafka-effect/protocol/messages/FindCoordinator"
+import {
+  OffsetCommit,
+  type OffsetCommitRequest,
+  type OffsetCommitResponse
+} from "@kafka-effect/protocol/messages/OffsetCommit"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import type { CommitError } from "../src/CommitError.ts"
+import * as Committer from "../src/internal/consumer/Committer.ts"
+import { DeliveredRecord } from "../src/internal/consumer/DeliveredRecord.ts"
+import { Lease } from "../src/internal/consumer/Lease.ts"
+import type { MemberIdentity } from "../src/internal/consumer/Membership.ts"
+import * as Offsets from "../src/Offsets.ts"
+import { until } from "./harness.ts"
+import * as ScriptedBroker from "./ScriptedBroker.ts"
+import * as ScriptedCluster from "./ScriptedCluster.ts"
+
+type Request = ScriptedBroker.Received<OffsetCommitRequest>
+
+/** What a request commits: `t0@5`. */
+const said = ({ message }: Request): ReadonlyArray<string> =>
+  message.topics
+    .flatMap(({ name, partitions }) =>
+      partitions.map(({ committedOffset, partitionIndex }) => `${name}${partitionIndex}@${committedOffset}`)
+    )
+    .sort()
+
+/** Answers with a code for each partition; undefined leaves it out. */
+const answered = (
+  { message }: Request,
+  codeOf: (partition: number) => number | undefined = () => 0
+): ScriptedBroker.Answer<OffsetCommitResponse> =>
+  ScriptedBroker.respond({
+    topics: message.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.flatMap(({ partitionIndex }) => {
+        const errorCode = codeOf(partitionIndex)
+        return errorCode === undefined ? [] : [{ partitionIndex, errorCode }]
+      })
+    }))
+  })
+
+const anybody: MemberIdentity = { groupId: "g", memberId: "", generation: -1, groupInstanceId: undefined }
+const member = (generation: number, memberId = "m"): MemberIdentity => ({ ...anybody, memberId, generation })
+
+/** The second of two nodes coordinates; the member has partitions 0 to 2 of topic `t`. */
+const start = (
+  options: {
+    readonly offered?: ScriptedBroker.Offered
+    readonly isAlone?: boolean
+    readonly commitTimeout?: number
+    readonly requestTimeout?: number
+  } = {}
+) =>
+  Effect.gen(function* () {
+    const { commitTimeout = 5000, isAlone = false, offered = {}, requestTimeout = 2000 } = options
+    const scripted = yield* ScriptedCluster.make(2, { offered })
+    scripted.topics.set("t", { partitions: [0, 1, 2].map(() => ({ leader: 1, epoch: 0 })) })
+    const settings = { retryBackoff: 10, retryBackoffMax: 50, requestTimeout }
+    const cluster = yield* ScriptedCluster.connect(scripted, settings)
+    const [first, second] = scripted.brokers
+    const leases = isAlone ? [] : [0, 1, 2].map((partition) => new Lease("t", partition))
+    const context = {
+      identity: member(1) as MemberIdentity | undefined,
+      leases,
+      first,
+      second,
+      refused: [] as Array<readonly [generation: number, code: number]>,
+      onRefused: () => {},
+      committed: [] as Array<string>,
+      requests: () => second.of(OffsetCommit),
+      lookUps: () => scripted.brokers.flatMap((broker) => broker.of(FindCoordinator)).length,
+      /** A finished record under the present lease, whose commit names `next`. */
+      upTo: (next: number, partition = 0) =>
+        Offsets.of(
+          new DeliveredRecord("t", partition, BigInt(next - 1), 3, 0, "create", null, null, [], leases[partition])
+        ),
+      /** Answers one request after the other; the last answer stands. */
+      inTurn: (...turns: ReadonlyArray<(request: Request) => ReturnType<typeof answered>>) => {
+        let turn = 0
+        second.on(OffsetCommit, (request) => turns[Math.min(turn++, turns.length - 1)](request))
+      }
+    }
+    for (const broker of scripted.brokers) broker.on(OffsetCommit, (request) => answered(request))
+    const scope = yield* Scope.fork(yield* Scope.Scope)
+    const committer = yield* Committer.make(cluster, "g", {
+      identity: () => context.identity,
+      refused: ({ generation }, errorCode) => {
+        context.refused.push([generation, errorCode])
+        context.onRefused()
+      },
+      leaseOf: (_, partition) => leases[partition],
+      isAlone,
+      onCommitted: (offsets) => {
+        for (const { offset, partition } of offsets) context.committed.push(`t${partition}@${offset}`)
+      },
+      commitTimeout
+    }).pipe(Scope.provide(scope))
+    return Object.assign(context, {
+      ...committer,
+      lastCommitted: committer.committed,
+      committed: context.committed,
+      scope
+    })
+  })
+
+type Context = Effect.Success<ReturnType<typeof start>>
+
+const live = (
+  name: string,
+  test: (context: Context) => Effect.Effect<void, unknown, Scope.Scope>,
+  options?: Parameters<typeof start>[0]
+) => it.live(name, () => Effect.flatMap(start(options), test))
+
+const both = (context: Context, one: number, other: number) =>
+  Offsets.merge(context.upTo(one, 0), context.upTo(other, 1))
+
+const fork = Effect.forkChild({ startImmediately: true })
+
+/** Holds requests back until they are let through. */
+const gate = (context: Context) => {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  context.second.on(OffsetCommit, (request) => opened.then(() => answered(request)))
+  return () => open()
+}
+
+/** Of a commit that must fail: its reason, and which partitions it is about. */
+const failure = (commit: Effect.Effect<void, CommitError>) =>
+  Effect.map(Effect.flip(commit), (error) => ({
+    error,
+    tag: error.reason._tag,
+    reason: error.reason,
+    partitions: error.partitions.map(({ partition }) => partition)
+  }))
+
+/** What `onCommitted` was told in all; callers may go on before it is. */
+const told = ({ committed }: Context, expected: ReadonlyArray<string>) =>
+  until(() => committed.length >= expected.length).pipe(
+    Effect.andThen(Effect.sync(() => assert.deepStrictEqual([...committed], [...expected])))
+  )
+
+describe("Committer", () => {
+  live("commits the next offset with its leader epoch, as the member", (context) =>
+    Effect.gen(function* () {
+      yield* context.commit(Offsets.withMetadata(context.upTo(5), "m"))
+      const [{ message }] = context.requests()
+      assert.deepInclude(message, { groupId: "g", memberId: "m", generationIdOrMemberEpoch: 1, groupInstanceId: null })
+      const [partition] = message.topics[0].partitions
+      assert.deepInclude(partition, { committedOffset: 5n, committedLeaderEpoch: 3, committedMetadata: "m" })
+      yield* told(context, ["t0@5"])
+      assert.strictEqual(context.lastCommitted(context.leases[0]), 5n)
+      assert.isUndefined(context.lastCommitted(context.leases[1]))
+      assert.strictEqual(context.first.of(OffsetCommit).length, 0)
+    })
+  )
+
+  live("a static member names its instance", (context) =>
+    Effect.gen(function* () {
+      context.identity = { ...member(1), groupInstanceId: "i" }
+      yield* context.commit(context.upTo(5))
+      assert.strictEqual(context.requests()[0].message.groupInstanceId, "i")
+    })
+  )
+
+  live("nothing is sent for no offsets", (context) =>
+    Effect.gen(function* () {
+      yield* context.commit(Offsets.empty)
+      assert.strictEqual(context.requests().length, 0)
+    })
+  )
+
+  live("C104 one request at a time; what comes meanwhile goes together, the furthest of each partition", (context) =>
+    Effect.gen(function* () {
+      const open = gate(context)
+      const all = [yield* fork(context.commit(context.upTo(5)))]
+      yield* until(() => context.requests().length === 1)
+      for (const next of [6, 9, 7]) all.push(yield* fork(context.commit(context.upTo(next))))
+      all.push(yield* fork(context.commit(context.upTo(3, 1))))
+      yield* Effect.sleep(50)
+      assert.strictEqual(context.requests().length, 1)
+      open()
+      yield* Effect.forEach(all, Fiber.join)
+      assert.deepStrictEqual(context.requests().map(said), [["t0@5"], ["t0@9", "t1@3"]])
+    })
+  )
+
+  live("C104 many calls at once are one request", (context) =>
+    Effect.gen(function* () {
+      const commits = Array.from({ length: 200 }, (_, index) => context.commit(context.upTo(index + 1)))
+      yield* Effect.all(commits, { concurrency: "unbounded" })
+      assert.isAtMost(context.requests().length, 2)
+      assert.deepStrictEqual(said(context.requests()[context.requests().length - 1]), ["t0@200"])
+    })
+  )
+
+  live("C104 never goes back under a lease: what is past needs no request", (context) =>
+    Effect.gen(function* () {
+      yield* context.commit(context.upTo(10))
+      yield* context.commit(context.upTo(6))
+      yield* context.commit(context.upTo(10))
+      yield* context.commit(context.upTo(11))
+      assert.deepStrictEqual(context.requests().map(said), [["t0@10"], ["t0@11"]])
+    })
+  )
+
+  live("C104 what failed and is tried again does not overtake what came after", (context) =>
+    Effect.gen(function* () {
+      context.inTurn((request) => answered(request, () => codes.COORDINATOR_LOAD_IN_PROGRESS), answered)
+      const earlier = yield* fork(context.commit(context.upTo(5)))
+      yield* until(() => context.requests().length === 1)
+      yield* context.commit(context.upTo(8))
+      yield* Fiber.join(earlier)
+      const offsets = context.requests().flatMap(said)
+      assert.strictEqual(offsets[0], "t0@5")
+      assert.strictEqual(offsets[offsets.length - 1], "t0@8")
+      yield* told(context, ["t0@8"])
+    })
+  )
+
+  live("C104 offsets that the user names may go back", (context) =>
+    Effect.gen(function* () {
+      yield* context.commit(context.upTo(10))
+      yield* context.commit(Offsets.from([{ topic: "t", partition: 0, offset: 4n }]))
+      assert.deepStrictEqual(context.requests().map(said), [["t0@10"], ["t0@4"]])
+    })
+  )
+
+  live("C104 under another lease reading may have begun earlier, and is committed", (context) =>
+    Effect.gen(function* () {
+      yield* context.commit(context.upTo(10))
+      context.leases[0].end()
+      context.leases[0] = new Lease("t", 0)
+      yield* context.commit(context.upTo(4))
+      assert.deepStrictEqual(context.requests().map(said), [["t0@10"], ["t0@4"]])
+    })
+  )
+
+  live("C104 an ended lease fails here and is never sent; the others of the call are committed", (context) =>
+    Effect.gen(function* () {
+      const offsets = both(context, 5, 7)
+      context.leases[0].end()
+      const { error, partitions, tag } = yield* failure(context.commit(offsets))
+      assert.strictEqual(tag, "PartitionLost")
+      assert.deepStrictEqual(partitions, [0])
+      assert.isFalse(error.isRetriable)
+      assert.include(error.message, "topic t partition 0")
+      assert.deepStrictEqual(context.requests().map(said), [["t1@7"]])
+    })
+  )
+
+  live("C104 a partition that somebody else has is not committed, whoever names it", (context) =>
+    Effect.gen(function* () {
+      const named = Offsets.from([{ topic: "t", partition: 9, offset: 1n }])
+      assert.strictEqual((yield* failure(context.commit(named))).tag, "PartitionLost")
+      assert.strictEqual(context.requests().length, 0)
+    })
+  )
+
+  for (const [code, name] of [
+    [codes.REBALANCE_IN_PROGRESS, "C104 [27]"],
+    [codes.ILLEGAL_GENERATION, "C104 [22]"],
+    [codes.UNKNOWN_MEMBER_ID, "C104 [25]"],
+    [codes.FENCED_INSTANCE_ID, "C104 [82]"],
+    [codes.STALE_MEMBER_EPOCH, "C114 [113]"]
+  ] as const) {
+    live(`${name} is told to the membership, and committed by its next identity while the lease lasts`, (context) =>
+      Effect.gen(function* () {
+        context.onRefused = () => {
+          context.identity = undefined
+        }
+        context.inTurn((request) => answered(request, () => code), answered)
+        const commit = yield* fork(context.commit(context.upTo(5)))
+        yield* until(() => context.refused.length === 1)
+        assert.deepStrictEqual(context.refused, [[1, code]])
+        yield* Effect.sleep(100)
+        assert.strictEqual(context.requests().length, 1)
+        context.identity = member(2)
+        context.wake()
+        yield* Fiber.join(commit)
+        assert.deepStrictEqual(
+          context.requests().map(({ message }) => message.generationIdOrMemberEpoch),
+          [1, 2]
+        )
+        assert.deepStrictEqual(context.requests().map(said), [["t0@5"], ["t0@5"]])
+      })
+    )
+
+    live(`${name} and the lease gone: lost, and not sent again`, (context) =>
+      Effect.gen(function* () {
+        context.onRefused = () => {
+          context.leases[0].end()
+          context.identity = member(2)
+        }
+        context.inTurn((request) => answered(request, () => code))
+        const { partitions, tag } = yield* failure(context.commit(context.upTo(5)))
+        assert.strictEqual(tag, "PartitionLost")
+        assert.deepStrictEqual(partitions, [0])
+        assert.strictEqual(context.requests().length, 1)
+      })
+    )
+  }
+
+  live("C104 of several partitions only those that the group refused are sent again", (context) =>
+    Effect.gen(function* () {
+      const refuse = (partition: number) => (partition === 1 ? codes.REBALANCE_IN_PROGRESS : 0)
+      context.inTurn((request) => answered(request, refuse), answered)
+      yield* context.commit(both(context, 5, 7))
+      assert.deepStrictEqual(context.requests().map(said), [["t0@5", "t1@7"], ["t1@7"]])
+      yield* told(context, ["t0@5", "t1@7"])
+    })
+  )
+
+  live("C105 nothing is sent without an identity; what waits goes as soon as there is one", (context) =>
+    Effect.gen(function* () {
+      context.identity = undefined
+      const commit = yield* fork(context.commit(context.upTo(5)))
+      yield* Effect.sleep(100)
+      assert.strictEqual(context.requests().length, 0)
+      context.identity = member(4)
+      context.wake()
+      yield* Fiber.join(commit)
+      assert.strictEqual(context.requests()[0].message.generationIdOrMemberEpoch, 4)
+    })
+  )
+
+  live("[14] is waited for where it is; the coordinator is not looked up again", (context) =>
+    Effect.gen(function* () {
+      const loading = (request: Request) => answered(request, () => codes.COORDINATOR_LOAD_IN_PROGRESS)
+      context.inTurn(loading, loading, answered)
+      yield* context.commit(context.upTo(5))
+      assert.strictEqual(context.requests().length, 3)
+      assert.strictEqual(context.lookUps(), 1)
+      assert.deepStrictEqual(context.refused, [])
+    })
+  )
+
+  for (const [code, name] of [
+    [codes.COORDINATOR_NOT_AVAILABLE, "[15]"],
+    [codes.NOT_COORDINATOR, "[16]"]
+  ] as const) {
+    live(`${name}: the coordinator is looked up again`, (context) =>
+      Effect.gen(function* () {
+        context.inTurn((request) => answered(request, () => code), answered)
+        yield* context.commit(context.upTo(5))
+        assert.strictEqual(context.requests().length, 2)
+        assert.strictEqual(context.lookUps(), 2)
+      })
+    )
+  }
+
+  live("a lost connection: the coordinator is looked up again, and the commit sent again", (context) =>
+    Effect.gen(function* () {
+      context.inTurn(() => ScriptedBroker.close, answered)
+      yield* context.commit(context.upTo(5))
+      assert.strictEqual(context.requests().length, 2)
+      assert.strictEqual(context.lookUps(), 2)
+      yield* told(context, ["t0@5"])
+    })
+  )
+
+  live("C92 a partition that the answer leaves out was not committed: it is sent again", (context) =>
+    Effect.gen(function* () {
+      context.inTurn((request) => answered(request, (partition) => (partition === 1 ? undefined : 0)), answered)
+      yield* context.commit(both(context, 5, 7))
+      assert.deepStrictEqual(context.requests().map(said), [["t0@5", "t1@7"], ["t1@7"]])
+    })
+  )
+
+  for (const [code, tag, text] of [
+    [codes.OFFSET_METADATA_TOO_LARGE, "MetadataTooLarge", "offset.metadata.max.bytes"],
+    [codes.GROUP_AUTHORIZATION_FAILED, "NotAuthorized", "Read on group g"],
+    [codes.TOPIC_AUTHORIZATION_FAILED, "NotAuthorized", "on the topics"],
+    [codes.INVALID_COMMIT_OFFSET_SIZE, "Rejected", "topic t partition 1"]
+  ] as const) {
+    live(`C104 [${code}] is fatal for its partition alone: ${tag}`, (context) =>
+      Effect.gen(function* () {
+        context.inTurn((request) => answered(request, (partition) => (partition === 1 ? code : 0)))
+        const failed = yield* failure(context.commit(both(context, 5, 7)))
+        assert.strictEqual(failed.tag, tag)
+        assert.deepStrictEqual(failed.partitions, [1])
+        assert.include(failed.error.message, text)
+        assert.isFalse(failed.error.isRetriable)
+        yield* told(context, ["t0@5"])
+        assert.strictEqual(context.requests().length, 1)
+        assert.deepStrictEqual(context.refused, [])
+      })
+    )
+  }
+
+  live("the error tells of all partitions that failed", (context) =>
+    Effect.gen(function* () {
+      context.inTurn((request) => answered(request, () => codes.OFFSET_METADATA_TOO_LARGE))
+      const { error, partitions } = yield* failure(context.commit(both(context, 5, 7)))
+      assert.deepStrictEqual([...partitions].sort(), [0, 1])
+      assert.include(error.message, "and 1 more")
+    })
+  )
+
+  live(
+    "the time is over, and it was sent: it may have been carried out",
+    (context) =>
+      Effect.gen(function* () {
+        context.inTurn(() => ScriptedBroker.silence)
+        const { error, reason } = yield* failure(context.commit(context.upTo(5)))
+        assert.deepInclude(reason, { _tag: "CommitTimeout", timeout: 400, maybeCommitted: true })
+        assert.isTrue(error.isRetriable)
+        assert.include(error.message, "it may have been carried out")
+      }),
+    { commitTimeout: 400, requestTimeout: 150 }
+  )
+
+  live(
+    "the time is over, and it was never sent: it was not carried out",
+    (context) =>
+      Effect.gen(function* () {
+        context.identity = undefined
+        const started = performance.now()
+        const { error, reason } = yield* failure(context.commit(context.upTo(5)))
+        assert.deepInclude(reason, { _tag: "CommitTimeout", timeout: 300, maybeCommitted: false })
+        assert.include(error.message, "the group rebalances")
+        assert.isBelow(performance.now() - started, 1500)
+        assert.strictEqual(context.requests().length, 0)
+      }),
+    { commitTimeout: 300 }
+  )
+
+  live(
+    "the time is over, and it was refused each time: it was not carried out, and why",
+    (context) =>
+      Effect.gen(function* () {
+        context.inTurn((request) => answered(request, () => codes.COORDINATOR_LOAD_IN_PROGRESS))
+        const { error, reason } = yield* failure(context.commit(context.upTo(5)))
+        assert.deepInclude(reason, { _tag: "CommitTimeout", maybeCommitted: false })
+        assert.include(error.message, "loading")
+      }),
+    { commitTimeout: 300 }
+  )
+
+  live("who is interrupted while waiting disturbs nobody; what was sent stays sent", (context) =>
+    Effect.gen(function* () {
+      const open = gate(context)
+      const sent = yield* fork(context.commit(context.upTo(5)))
+      yield* until(() => context.requests().length === 1)
+      const waiting = yield* fork(context.commit(context.upTo(6)))
+      const other = yield* fork(context.commit(context.upTo(7, 1)))
+      yield* Fiber.interrupt(sent)
+      yield* Fiber.interrupt(waiting)
+      open()
+      yield* Fiber.join(other)
+      yield* until(() => context.committed.includes("t0@5") && context.committed.includes("t1@7"))
+    })
+  )
+
+  live("what waits when the consumer closes is told so", (context) =>
+    Effect.gen(function* () {
+      context.identity = undefined
+      const commit = yield* fork(context.commit(context.upTo(5)))
+      yield* Effect.sleep(20)
+      yield* Scope.close(context.scope, Exit.void)
+      const { reason } = yield* failure(Fiber.join(commit))
+      assert.deepInclude(reason, { _tag: "CommitTimeout", maybeCommitted: false })
+    })
+  )
+
+  live(
+    "without membership: any partition, as nobody",
+    (context) =>
+      Effect.gen(function* () {
+        context.identity = anybody
+        yield* context.commit(context.upTo(5))
+        assert.deepInclude(context.requests()[0].message, { memberId: "", generationIdOrMemberEpoch: -1 })
+      }),
+    { isAlone: true }
+  )
+
+  for (const [code, name] of [
+    [codes.ILLEGAL_GENERATION, "[22]"],
+    [codes.UNKNOWN_MEMBER_ID, "[25]"]
+  ] as const) {
+    live(
+      `without membership: ${name} says that the group has members, and ends it`,
+      (context) =>
+        Effect.gen(function* () {
+          context.identity = anybody
+          context.inTurn((request) => answered(request, () => code))
+          assert.strictEqual((yield* failure(context.commit(context.upTo(5)))).tag, "Rejected")
+          assert.deepStrictEqual(context.refused, [])
+          assert.strictEqual(context.requests().length, 1)
+        }),
+      { isAlone: true }
+    )
+  }
+
+  for (let version = 1; version <= 10; version++) {
+    const used = Math.min(version, 9)
+    live(
+      `v${version}: sent as v${used}`,
+      (context) =>
+        Effect.gen(function* () {
+          context.identity = { ...member(1), groupInstanceId: "i" }
+          yield* context.commit(Offsets.withMetadata(both(context, 5, 7), "m"))
+          const [request] = context.requests()
+          assert.strictEqual(request.version, used)
+          assert.deepStrictEqual(said(request), ["t0@5", "t1@7"])
+          const { generationIdOrMemberEpoch, groupInstanceId, retentionTimeMs, topics } = request.message
+          assert.deepStrictEqual(
+            [generationIdOrMemberEpoch, groupInstanceId, retentionTimeMs],
+            [1, version < 7 ? null : "i", -1n]
+          )
+          const [{ commitTimestamp, committedLeaderEpoch, committedMetadata }] = topics[0].partitions
+          assert.deepStrictEqual(
+            [commitTimestamp, committedLeaderEpoch, committedMetadata],
+            [-1n, version < 6 ? -1 : 3, "m"]
+          )
+        }),
+      { offered: { OffsetCommit: [0, version] } }
+    )
+  }
+
+  live(
+    "v0, without coordinators: any broker takes it",
+    (context) =>
+      Effect.gen(function* () {
+        context.identity = anybody
+        yield* context.commit(context.upTo(5))
+        const requests = [...context.first.of(OffsetCommit), ...context.second.of(OffsetCommit)]
+        assert.deepStrictEqual(
+          requests.map((request) => [request.version, said(request)]),
+          [[0, ["t0@5"]]]
+        )
+        assert.strictEqual(context.lookUps(), 0)
+      }),
+    { isAlone: true, offered: { OffsetCommit: [0, 0], FindCoordinator: "none" } }
+  )
+})
