@@ -8,7 +8,7 @@
  */
 
 /**
- * Options that take a value, with their one-letter names.
+ * Options that take a value, with their one-letter names, or none.
  *
  * @category constants
  * @since 0.1.0
@@ -22,16 +22,27 @@ export const valued = {
   header: "H",
   from: "o",
   max: "n",
-  format: "f"
+  format: "f",
+  group: "g",
+  topic: "t",
+  to: "",
+  state: ""
 } as const
 
 /**
- * Options without a value, with their one-letter names; `json` has none.
+ * Options without a value, with their one-letter names, or none.
  *
  * @category constants
  * @since 0.1.0
  */
-export const switches = { "exit-at-end": "e", json: "", help: "h", version: "v" } as const
+export const switches = {
+  "exit-at-end": "e",
+  json: "",
+  "all-topics": "",
+  "dry-run": "",
+  help: "h",
+  version: "v"
+} as const
 
 const namesByLetter = new Map<string, string>(Object.entries(valued).map(([name, letter]) => [letter, name]))
 const switchLetters = new Set<string>(Object.values(switches))

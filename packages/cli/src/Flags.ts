@@ -13,15 +13,15 @@ import * as Arguments from "./Arguments.ts"
 import { unescape } from "./Escapes.ts"
 import * as Format from "./Format.ts"
 import * as From from "./From.ts"
+import * as GroupReset from "./GroupReset.ts"
 
 type Name = keyof typeof Arguments.valued
 
-const text = (name: Name, metavar: string, description: string): Flag.Flag<string> =>
-  Flag.String(name).pipe(
-    Flag.withAlias(Arguments.valued[name]),
-    Flag.withMetavar(metavar),
-    Flag.withDescription(description)
-  )
+const text = (name: Name, metavar: string, description: string): Flag.Flag<string> => {
+  const flag = Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description))
+  const letter = Arguments.valued[name]
+  return letter === "" ? flag : Flag.withAlias(flag, letter)
+}
 
 /** Reads the text of an option; a failure becomes the one line that says what was expected. */
 const read =
@@ -198,9 +198,24 @@ export const headers = text("header", "NAME=VALUE", "A header of every record; m
  * @category constants
  * @since 0.1.0
  */
-export const from = text("from", "WHERE", `Where to begin: ${From.forms}; defaults to earliest`).pipe(
-  Flag.withDefault("earliest"),
-  read("from", From.parse)
+export const from = text(
+  "from",
+  "WHERE",
+  `Where to begin, with a group where it has committed nothing: ${From.forms}; defaults to earliest`
+).pipe(Flag.withDefault("earliest"), read("from", From.parse))
+
+const parseGroup = (text: string): Result.Result<string, string> =>
+  text === "" ? Result.fail("the name of a group") : Result.succeed(text)
+
+/**
+ * `--group`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const group = text("group", "NAME", "Read as a member of this consumer group, and commit what was printed").pipe(
+  read("group", parseGroup),
+  Flag.optional
 )
 
 /**
@@ -246,3 +261,59 @@ export const format = text("format", "FORMAT", `How to print a record: ${Format.
  */
 export const json = (description: string) =>
   Flag.Boolean("json").pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))
+
+/**
+ * `--to`: where to put a group.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const to = text("to", "WHERE", `Where to put the group: ${From.forms}`).pipe(read("to", From.parse))
+
+/**
+ * `--topic`: any number of them, with or without partitions.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const targets = text("topic", "TOPIC[:PARTITION,…]", "A topic, or partitions of it; may be repeated").pipe(
+  read("topic", GroupReset.parseTarget),
+  Flag.atLeast(0)
+)
+
+const parseStates = (text: string): Result.Result<ReadonlyArray<string>, string> => {
+  const states = text.split(",").flatMap((state) => (state.trim() === "" ? [] : [state.trim().toLowerCase()]))
+  return states.length === 0
+    ? Result.fail("states such as Stable or Empty, with commas between them")
+    : Result.succeed(states)
+}
+
+/**
+ * `--state`: in small letters.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const state = text("state", "STATE,…", "Only groups in these states, for example Stable,Empty").pipe(
+  read("state", parseStates),
+  Flag.optional
+)
+
+const toggle = (name: "all-topics" | "dry-run", description: string) =>
+  Flag.Boolean(name).pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))
+
+/**
+ * `--all-topics`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const allTopics = toggle("all-topics", "All partitions that the group has committed something for")
+
+/**
+ * `--dry-run`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const dryRun = toggle("dry-run", "Only print the plan")

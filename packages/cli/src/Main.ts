@@ -16,10 +16,12 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Arguments from "./Arguments.ts"
 import * as Consume from "./Consume.ts"
+import * as Groups from "./Groups.ts"
 import * as Metadata from "./Metadata.ts"
 import * as Produce from "./Produce.ts"
 import * as Report from "./Report.ts"
 import { Session } from "./Session.ts"
+import * as Warnings from "./Warnings.ts"
 
 /**
  * The command with its subcommands.
@@ -29,7 +31,7 @@ import { Session } from "./Session.ts"
  */
 export const command = Command.make("kafka-effect").pipe(
   Command.withDescription("Produce, consume and look at Kafka from a terminal"),
-  Command.withSubcommands([Produce.command, Consume.command, Metadata.command])
+  Command.withSubcommands([Produce.command, Consume.command, Metadata.command, Groups.command])
 )
 
 const version = (): string => {
@@ -47,7 +49,8 @@ const presenter: CliOutput.Presenter = {
 const services = Layer.mergeAll(
   NodeServices.layer,
   CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] }),
-  CliOutput.layerPresenter(presenter)
+  CliOutput.layerPresenter(presenter),
+  Warnings.layer
 )
 
 /**

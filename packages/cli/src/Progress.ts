@@ -48,15 +48,16 @@ const rate = ({ bytes, milliseconds, records }: Done): string => {
 
 /**
  * The line that is shown: records and bytes so far, and both per second, over the whole time or, while the run lasts, of
- * late.
+ * late; then how many records are still to come.
  *
  * @category encoding
  * @since 0.1.0
  */
-export const line = (verb: string, all: Done, late?: Done): string => {
+export const line = (verb: string, all: Done, late?: Done, lag?: bigint): string => {
   const totals = `${count.format(all.records)} records ${verb}, ${describeBytes(all.bytes)}`
   const seconds = decimals.format(all.milliseconds / 1000)
-  return `${totals} in ${seconds} s: ${late === undefined ? rate(all) : `now ${rate(late)}`}`
+  const behind = lag === undefined ? "" : `, lag ${count.format(lag)}`
+  return `${totals} in ${seconds} s: ${late === undefined ? rate(all) : `now ${rate(late)}`}${behind}`
 }
 
 /** Two looks a second: the rate is that of the last two seconds. */
@@ -77,6 +78,8 @@ export interface Options {
   readonly finalVerb: string
   /** Whether the records themselves go to standard output: where that is a terminal too, there is no progress. */
   readonly printsRecords: boolean
+  /** How many records are still to come, as far as that is known. Defaults to unknown. */
+  readonly lag?: Effect.Effect<bigint | undefined> | undefined
 }
 
 /**
@@ -101,8 +104,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   let isShown = false
   /** The last few looks: the rate of late is that since the oldest of them. */
   const looks: Array<Done> = [{ records: 0, bytes: 0, milliseconds: 0 }]
+  const { lag = Effect.undefined } = options
   const show = (verb: string, isLive: boolean) =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
+    Effect.map(Effect.all([Clock.currentTimeMillis, lag]), ([now, behind]) => {
       isShown = true
       const all = { records, bytes, milliseconds: now - started }
       const [oldest] = looks
@@ -113,7 +117,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       }
       looks.push(all)
       if (looks.length > looksBack) looks.shift()
-      stderr.write(`${eraseLine}${line(verb, all, isLive ? late : undefined)}`)
+      stderr.write(`${eraseLine}${line(verb, all, isLive ? late : undefined, behind)}`)
     })
   yield* Effect.addFinalizer((exit) =>
     Effect.suspend(() => {

@@ -5,15 +5,18 @@
  */
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
+import { CommitError } from "kafka-effect/CommitError"
 import { ConsumerError } from "kafka-effect/ConsumerError"
 import { KafkaError } from "kafka-effect/KafkaError"
 import { ProducerError } from "kafka-effect/ProducerError"
 import { SerdeError } from "kafka-effect/Serde"
-import { Contradiction } from "./Consume.ts"
+import { Contradiction } from "./Contradiction.ts"
+import { GroupInUse, NothingToReset } from "./GroupReset.ts"
+import { GroupMissing } from "./Groups.ts"
 import { LineTooLong } from "./Lines.ts"
 import { OutputFailed } from "./Output.ts"
 import { InputFailed } from "./Produce.ts"
-import { TopicMissing } from "./Topics.ts"
+import { NoTopicMatches, TopicMissing } from "./Topics.ts"
 
 /** One-letter suggestions are left out: any letter is near to any other. */
 const suggest = (suggestions: ReadonlyArray<string>): string => {
@@ -34,7 +37,7 @@ const describeInvalid = (error: CliError.NonShowHelpErrors): string => {
     case "InvalidValue":
       return error.value === ""
         ? `--${error.option} needs a value: ${error.expected}`
-        : `--${error.option} cannot be ${JSON.stringify(error.value)}: it takes ${error.expected}`
+        : `${error.kind === "flag" ? "--" : ""}${error.option} cannot be ${JSON.stringify(error.value)}: it takes ${error.expected}`
     default:
       return error.message
   }
@@ -51,6 +54,20 @@ const describeKafka = ({ message, reason }: KafkaError): string => {
   return message
 }
 
+const expected = [
+  Contradiction,
+  SerdeError,
+  CommitError,
+  LineTooLong,
+  OutputFailed,
+  InputFailed,
+  TopicMissing,
+  NoTopicMatches,
+  GroupMissing,
+  GroupInUse,
+  NothingToReset
+]
+
 const describe = (error: unknown): string => {
   if (error instanceof CliError.ShowHelp) return describeInvocation(error)
   if (error instanceof KafkaError) return describeKafka(error)
@@ -59,9 +76,7 @@ const describe = (error: unknown): string => {
     if (reason._tag === "TopicUnavailable") return describeKafka(reason.cause)
     return reason._tag === "OffsetOutOfRange" ? message.replace(/Start .*$/, "Begin elsewhere by --from") : message
   }
-  const isExpected = [Contradiction, SerdeError, LineTooLong, OutputFailed, InputFailed, TopicMissing].some(
-    (known) => error instanceof known
-  )
+  const isExpected = expected.some((known) => error instanceof known)
   const message = error instanceof Error ? error.message : String(error)
   return isExpected ? message : `this is a defect of kafka-effect, please report it: ${message}`
 }

@@ -28,6 +28,18 @@ export class TopicMissing extends Data.TaggedError("TopicMissing")<{
   }
 }
 
+/**
+ * No topic has a name that matches.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoTopicMatches extends Data.TaggedError("NoTopicMatches")<{ readonly patterns: ReadonlyArray<RegExp> }> {
+  override get message(): string {
+    return `no topic matches ${this.patterns.join(" or ")}; kafka-effect metadata lists the topics that there are`
+  }
+}
+
 const isUnknown = ({ reason }: KafkaError): boolean =>
   reason._tag === "BrokerError" && reason.name === "UNKNOWN_TOPIC_OR_PARTITION"
 

@@ -50,11 +50,18 @@ export interface FetchOptions {
   readonly isolation?: "committed" | "uncommitted" | undefined
   /**
    * Where to go on when a position does not exist (any more), and where to begin when a group has committed none:
-   * `nearest` is the end of the log that it has fallen off, a duration the first record that is no older (KIP-1106). When
-   * a log was cut back behind what was read (KIP-320), all but `fail` go on where it parted. Defaults to `fail`. Java:
-   * `auto.offset.reset`.
+   * `nearest` is the end of the log that it has fallen off, a duration the first record that is no older (KIP-1106), a
+   * timestamp (milliseconds since 1970; Java has none) the first record that is not from before. When a log was cut back
+   * behind what was read (KIP-320), all but `fail` go on where it parted. Defaults to `fail`. Java: `auto.offset.reset`.
    */
-  readonly fallback?: "earliest" | "latest" | "nearest" | { readonly duration: Duration.Input } | "fail" | undefined
+  readonly fallback?:
+    | "earliest"
+    | "latest"
+    | "nearest"
+    | { readonly duration: Duration.Input }
+    | { readonly timestamp: number }
+    | "fail"
+    | undefined
   /**
    * Where this client is, as `broker.rack` names it: brokers that know how send it to the closest replica (KIP-392).
    * Defaults to none: records come from leaders. Java: `client.rack`.

@@ -223,4 +223,26 @@ describeBrokers("Group consumer", () => {
       assert.strictEqual(yield* consumer.position(place), 50n)
     })
   )
+
+  live("begins at the fallback's time where nothing was committed, and else at what was", () =>
+    Effect.gen(function* () {
+      const topic = yield* createTopic(1)
+      const groupId = uniqueName()
+      const producer = yield* Producer.make({ linger: 0 })
+      for (const timestamp of [1000, 2000, 3000])
+        yield* producer.send(topic, { key: null, value: String(timestamp), timestamp })
+      const first = (fallback: { readonly timestamp: number }) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const consumer = yield* Consumer.make({ ...options(topic, groupId), fallback })
+            const head = Option.getOrThrow(yield* consumer.records.pipe(Stream.take(1), Stream.runHead))
+            yield* consumer.commit(Offsets.of(head))
+            return head.value
+          })
+        )
+      assert.deepStrictEqual([yield* first({ timestamp: 1500 }), yield* first({ timestamp: 1500 })], ["2000", "3000"])
+      const error = yield* Effect.flip(first({ timestamp: -1 }))
+      assert.include(error.message, "the option fallback has timestamp -1")
+    })
+  )
 })

@@ -29,13 +29,14 @@ export const make = Effect.fnUntraced(function* (
     const due = partitions.flatMap((owned) => {
       const { finished, lease, partition, topic } = owned
       if (finished === undefined || finished.offset === owned.committed || !lease.isActive) return []
-      return [{ owned, entry: { topic, partition, lease, ...finished } }]
+      const { leaderEpoch, offset } = finished
+      return [{ owned, jumps: lease.jumps, entry: { topic, partition, lease, offset, leaderEpoch } }]
     })
     if (due.length === 0) return
     yield* send(Offsets.from(due.map(({ entry }) => entry))).pipe(
       Effect.andThen(
         Effect.sync(() => {
-          for (const { entry, owned } of due) owned.committed = entry.offset
+          for (const { entry, jumps, owned } of due) if (jumps === owned.lease.jumps) owned.committed = entry.offset
         })
       ),
       Effect.catch((error) => Effect.logWarning(`what has been finished could not be committed: ${error.message}`))

@@ -89,6 +89,7 @@ export const make = Effect.fnUntraced(function* (
       Deferred.doneUnsafe(failure, Exit.failCause(exit.cause))
     }
     Deferred.doneUnsafe(left, Exit.void)
+    state.told.openUnsafe()
   }
 
   const life = Effect.raceFirst(stay, Effect.andThen(leaving.await, Effect.succeed("leaving"))).pipe(
@@ -116,6 +117,10 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     identity: () => state.identity(),
+    told: Effect.suspend(() => {
+      state.expire()
+      return state.told.await
+    }),
     assigned: () => {
       state.expire()
       return state.owned

@@ -26,6 +26,7 @@ import {
 } from "../../CommitError.ts"
 import type { KafkaError } from "../../KafkaError.ts"
 import * as Offsets from "../../Offsets.ts"
+import type { TopicPartition } from "../../Topic.ts"
 import * as Backoff from "../Backoff.ts"
 import { brokerError } from "../BrokerErrors.ts"
 import * as CommitRequests from "./CommitRequests.ts"
@@ -53,8 +54,8 @@ export interface Options {
 export interface Committer {
   /** Waits until these, or further ones, are committed. */
   readonly commit: (offsets: Offsets.Offsets) => Effect.Effect<void, CommitError>
-  /** Waits until nothing is left to be committed. */
-  readonly flush: Effect.Effect<void>
+  /** Waits until nothing of these is left to be committed. */
+  readonly flush: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
   /** What was committed last for a partition under a lease. */
   readonly committed: (lease: Lease) => bigint | undefined
   /** The member may have another identity now. */
@@ -63,18 +64,22 @@ export interface Committer {
 
 type Reason = CommitError["reason"]
 
-/** One call of `commit`: it ends when all of its partitions have. */
+/** One call of `commit`: it ends when all of its partitions have, or its time is over. */
 interface Call {
   open: number
   readonly failed: Array<{ readonly topic: string; readonly partition: number; readonly reason: Reason }>
   readonly done: Deferred.Deferred<void, CommitError>
+  readonly deadline: number
 }
 
 /** What is to be committed for a partition, and who waits for it. */
 interface Waiting {
   entry: Offsets.LeasedEntry
+  /** The lease under which it was asked for; undefined where the partition is nobody's. */
+  readonly lease: Lease | undefined
+  /** The lease's jumps then. */
+  jumps: number
   readonly calls: Array<Call>
-  readonly deadline: number
   maybeCommitted: boolean
   lastError: string
 }
@@ -110,63 +115,98 @@ export const make = Effect.fnUntraced(function* (
   const now = (): number => Backoff.monotonicMillis(clock)
   const { commitTimeout, identity, leaseOf } = options
   const { retryBackoff, retryBackoffMax } = cluster.settings
-  /** By lease, and those without one by their place. */
-  const waiting = new Map<Lease | string, Waiting>()
-  const committed = new WeakMap<Lease, bigint>()
+  /** By place. */
+  const waiting = new Map<string, Waiting>()
+  /** What is in the request that is under way. */
+  let sending: ReadonlyArray<Waiting> = []
+  const committed = new WeakMap<Lease, { readonly offset: bigint; readonly jumps: number }>()
   const wanted = Latch.makeUnsafe()
-  const idle = Latch.makeUnsafe(true)
-  let isSending = false
+  let isClosed = false
 
-  const keyOf = ({ lease, partition, topic }: Offsets.LeasedEntry): Lease | string => lease ?? `${partition} ${topic}`
+  const keyOf = ({ partition, topic }: TopicPartition): string => `${partition} ${topic}`
+
+  const endCall = (call: Call, { partition, topic }: TopicPartition, reason: Reason | undefined): void => {
+    if (reason !== undefined) call.failed.push({ topic, partition, reason })
+    call.open--
+    if (call.open > 0) return
+    // That partitions were lost needs no cure: another reason says more.
+    const first = call.failed.find(({ reason }) => reason._tag !== "PartitionLost") ?? call.failed[0]
+    const partitions = call.failed.map(({ partition, topic }) => ({ topic, partition }))
+    const exit = first === undefined ? Exit.void : Exit.fail(new CommitError({ partitions, reason: first.reason }))
+    Deferred.doneUnsafe(call.done, exit)
+  }
 
   const end = (one: Waiting, reason: Reason | undefined): void => {
-    const { partition, topic } = one.entry
-    for (const call of one.calls) {
-      if (reason !== undefined) call.failed.push({ topic, partition, reason })
-      call.open--
-      if (call.open > 0) continue
-      const [first] = call.failed
-      const partitions = call.failed.map(({ partition, topic }) => ({ topic, partition }))
-      const exit = first === undefined ? Exit.void : Exit.fail(new CommitError({ partitions, reason: first.reason }))
-      Deferred.doneUnsafe(call.done, exit)
-    }
+    for (const call of one.calls.splice(0)) endCall(call, one.entry, reason)
   }
 
   const lost = (): Reason => new PartitionLost({ groupId })
 
-  /** Whether something further was committed under the lease. */
-  const isPast = ({ lease, metadata, offset }: Offsets.LeasedEntry): boolean => {
-    const before = lease === undefined ? undefined : committed.get(lease)
+  const timeout = (maybeCommitted: boolean, detail: string): Reason =>
+    new CommitTimeout({ timeout: commitTimeout, maybeCommitted, detail })
+
+  /** Ends the calls whose time is over; whether others wait still. */
+  const expire = (one: Waiting, isUnderWay: boolean): boolean => {
+    const time = now()
+    const over = one.calls.filter(({ deadline }) => time >= deadline)
+    if (over.length === 0) return one.calls.length > 0
+    const left = one.calls.filter((call) => !over.includes(call))
+    one.calls.splice(0, one.calls.length, ...left)
+    const detail = one.lastError === "" ? "the group rebalances" : one.lastError
+    // For whoever waits still, it may yet be committed.
+    const reason = timeout(one.maybeCommitted || isUnderWay || left.length > 0, detail)
+    for (const call of over) endCall(call, one.entry, reason)
+    return left.length > 0
+  }
+
+  const expireAll = (): void => {
+    for (const [key, one] of waiting) if (!expire(one, false)) waiting.delete(key)
+    for (const one of sending) expire(one, true)
+  }
+
+  /** Whether a partition may be committed under the lease that it was asked for with. */
+  const isOwned = ({ partition, topic }: TopicPartition, lease: Lease | undefined): boolean =>
+    lease === undefined ? options.isAlone : lease.isActive && leaseOf(topic, partition) === lease
+
+  const committedOf = (lease: Lease | undefined): bigint | undefined => {
+    const known = lease === undefined ? undefined : committed.get(lease)
+    return known?.jumps === lease?.jumps ? known?.offset : undefined
+  }
+
+  /** Whether something further was committed under the lease. Offsets that the user names may go back. */
+  const isPast = ({ entry: { lease, metadata, offset }, jumps }: Waiting): boolean => {
+    const before = jumps === lease?.jumps ? committedOf(lease) : undefined
     return before !== undefined && (before > offset || (before === offset && metadata === undefined))
   }
 
-  /** Adds a partition to what waits; gives why it cannot be. */
-  const add = (given: Offsets.LeasedEntry, call: Call): void => {
-    const { partition, topic } = given
+  /** Puts a partition to what waits for the next request, `later` being what was asked for after the other. */
+  const join = (earlier: Waiting, later: Waiting): void => {
+    const { entry } = later
+    const isFurther = entry.lease === undefined || later.jumps > earlier.jumps || entry.offset >= earlier.entry.offset
+    waiting.set(keyOf(entry), {
+      ...later,
+      entry: isFurther ? entry : earlier.entry,
+      calls: [...earlier.calls.splice(0), ...later.calls.splice(0)],
+      maybeCommitted: earlier.maybeCommitted || later.maybeCommitted,
+      lastError: later.lastError === "" ? earlier.lastError : later.lastError
+    })
+  }
+
+  /** Adds a partition to what waits, or ends it at once. */
+  const add = (entry: Offsets.LeasedEntry, call: Call): void => {
+    const { partition, topic } = entry
     // Explicit offsets are of the present lease.
-    const lease = given.lease ?? leaseOf(topic, partition)
-    const entry = { ...given, lease: given.lease }
-    const alone: Waiting = {
-      entry,
-      calls: [call],
-      deadline: now() + commitTimeout,
-      maybeCommitted: false,
-      lastError: ""
-    }
-    if (lease === undefined ? !options.isAlone : !lease.isActive) {
-      end(alone, lost())
-      return
-    }
-    if (isPast(entry)) {
-      end(alone, undefined)
-      return
-    }
-    const key = keyOf(entry)
-    const known = waiting.get(key)
-    if (known === undefined) waiting.set(key, alone)
+    const lease = entry.lease ?? leaseOf(topic, partition)
+    const jumps = lease?.jumps ?? 0
+    const one: Waiting = { entry, lease, jumps, calls: [call], maybeCommitted: false, lastError: "" }
+    const known = waiting.get(keyOf(entry))
+    if (isClosed) end(one, timeout(false, closed))
+    else if (!isOwned(entry, lease)) end(one, lost())
+    else if (isPast(one)) end(one, undefined)
+    else if (known?.lease === lease && known !== undefined) join(known, one)
     else {
-      known.calls.push(call)
-      if (entry.lease === undefined || entry.offset >= known.entry.offset) known.entry = entry
+      if (known !== undefined) end(known, lost())
+      waiting.set(keyOf(entry), one)
     }
   }
 
@@ -174,49 +214,60 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const entries = [...Offsets.entriesOf(offsets)]
       if (entries.length === 0) return Effect.void
-      const call: Call = { open: entries.length, failed: [], done: Deferred.makeUnsafe() }
+      const deadline = now() + commitTimeout
+      const call: Call = { open: entries.length, failed: [], done: Deferred.makeUnsafe(), deadline }
       for (const entry of entries) add(entry, call)
-      if (waiting.size > 0) {
-        idle.closeUnsafe()
-        wanted.openUnsafe()
-      }
-      return Deferred.await(call.done)
+      if (waiting.size > 0) wanted.openUnsafe()
+      if (Deferred.isDoneUnsafe(call.done)) return Deferred.await(call.done)
+      // A request that is under way may last longer than the caller's time.
+      return Effect.timeoutOrElse(Deferred.await(call.done), {
+        duration: commitTimeout,
+        orElse: () => Effect.andThen(Effect.sync(expireAll), Deferred.await(call.done))
+      })
     })
 
   /** Puts back what is to be sent again, behind nothing newer of the same partition. */
   const again = (one: Waiting): void => {
-    const key = keyOf(one.entry)
-    const newer = waiting.get(key)
-    if (newer === undefined) waiting.set(key, one)
-    else newer.calls.push(...one.calls)
+    const newer = waiting.get(keyOf(one.entry))
+    if (newer === undefined) waiting.set(keyOf(one.entry), one)
+    else if (newer.lease === one.lease) join(one, newer)
+    else end(one, lost())
   }
 
-  /** Takes what may be sent now; the rest has failed. */
-  const takeDue = (): Array<Waiting> => {
+  /** Takes what may be sent now; the rest has ended. */
+  const takeDue = (): ReadonlyArray<Waiting> => {
     const due: Array<Waiting> = []
-    const time = now()
     for (const one of waiting.values()) {
-      const { entry, lastError, maybeCommitted } = one
-      const lease = entry.lease ?? leaseOf(entry.topic, entry.partition)
-      if (lease === undefined ? !options.isAlone : !lease.isActive) end(one, lost())
-      else if (time >= one.deadline) {
-        const detail = lastError === "" ? "the group rebalances" : lastError
-        end(one, new CommitTimeout({ timeout: commitTimeout, maybeCommitted, detail }))
-      } else if (isPast(entry)) end(one, undefined)
-      else due.push(one)
+      if (!isOwned(one.entry, one.lease)) end(one, lost())
+      else if (isPast(one)) end(one, undefined)
+      else if (expire(one, false)) due.push(one)
     }
     waiting.clear()
     return due
   }
 
   const succeeded = (one: Waiting): void => {
-    const { lease, offset } = one.entry
-    if (lease !== undefined) committed.set(lease, offset)
+    const { entry, jumps, lease } = one
+    if (lease !== undefined) committed.set(lease, { offset: entry.offset, jumps })
     end(one, undefined)
   }
 
+  /** A try has failed as a whole; whether there is another. */
+  const failed = Effect.fnUntraced(function* (due: ReadonlyArray<Waiting>, error: KafkaError) {
+    yield* cluster.invalidateCoordinator("group", groupId)
+    const { reason } = error
+    const code = reason._tag === "BrokerError" ? reason.code : codes.NONE
+    for (const one of due) {
+      one.lastError = error.message
+      if (error.maybeSent) one.maybeCommitted = true
+      if (error.isRetriable) again(one)
+      else end(one, reasonOf(groupId, code, error))
+    }
+    return error.isRetriable
+  })
+
   /** Sends what is due; whether something is to be tried again. */
-  const send = Effect.fnUntraced(function* (due: Array<Waiting>, member: MemberIdentity) {
+  const send = Effect.fnUntraced(function* (due: ReadonlyArray<Waiting>, member: MemberIdentity) {
     const started = now()
     const isMember = member.memberId !== ""
     const attempt = Effect.gen(function* () {
@@ -229,32 +280,23 @@ export const make = Effect.fnUntraced(function* (
       return { answers, connection }
     })
     const result = yield* Effect.result(attempt)
-    if (Result.isFailure(result)) {
-      const { failure } = result
-      yield* cluster.invalidateCoordinator("group", groupId)
-      for (const one of due) {
-        one.lastError = failure.message
-        if (failure.maybeSent) one.maybeCommitted = true
-        if (failure.isRetriable) again(one)
-        else end(one, new Rejected({ cause: failure }))
-      }
-      return failure.isRetriable
-    }
+    if (Result.isFailure(result)) return yield* failed(due, result.failure)
     const { answers, connection } = result.success
     const { broker, nodeId } = connection
+    const codeOf = new Map(answers.map((answer) => [keyOf(answer), answer.errorCode]))
     const done: Array<Offsets.LeasedEntry> = []
     let isAgain = false
     let refusal: number | undefined
     for (const one of due) {
       const { partition, topic } = one.entry
-      const answer = answers.find((other) => other.partition === partition && other.topic === topic)
-      const code = answer?.errorCode ?? codes.COORDINATOR_NOT_AVAILABLE
+      const known = codeOf.get(keyOf(one.entry))
+      const code = known ?? codes.COORDINATOR_NOT_AVAILABLE
       if (code === codes.NONE) {
         done.push(one.entry)
         succeeded(one)
         continue
       }
-      const detail = answer === undefined ? "the response does not name the partition" : undefined
+      const detail = known === undefined ? "the response does not name the partition" : undefined
       const error = brokerError({ nodeId, broker, api: "OffsetCommit", code, topic, partition, detail })
       const { invalidates } = ErrorCode.of(code)
       if (invalidates.includes("coordinator")) yield* cluster.invalidateCoordinator("group", groupId)
@@ -274,20 +316,16 @@ export const make = Effect.fnUntraced(function* (
   let failures = 0
   const round = Effect.gen(function* () {
     wanted.closeUnsafe()
-    if (waiting.size === 0) {
-      idle.openUnsafe()
-      yield* wanted.await
-      return
-    }
+    if (waiting.size === 0) return yield* wanted.await
     const due = takeDue()
     if (due.length === 0) return
     const member = identity()
     let isAgain = true
     if (member === undefined) for (const one of due) again(one)
     else {
-      isSending = true
+      sending = due
       isAgain = yield* send(due, member)
-      isSending = false
+      sending = []
     }
     failures = isAgain ? failures + 1 : 0
     if (!isAgain) return
@@ -299,18 +337,33 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.forkScoped(Effect.forever(round))
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      for (const one of waiting.values()) {
-        const { lastError, maybeCommitted } = one
-        const detail = lastError === "" ? "the consumer is closed" : lastError
-        end(one, new CommitTimeout({ timeout: commitTimeout, maybeCommitted: maybeCommitted || isSending, detail }))
-      }
+      isClosed = true
+      for (const one of waiting.values()) end(one, timeout(one.maybeCommitted, one.lastError || closed))
+      waiting.clear()
+      for (const one of sending) end(one, timeout(true, one.lastError || closed))
     })
   )
 
+  /** Waits for what is on its way of a partition. */
+  const pending = (partitions: ReadonlyArray<TopicPartition>): ReadonlyArray<Deferred.Deferred<void, CommitError>> => {
+    const keys = new Set(partitions.map(keyOf))
+    return [...waiting.values(), ...sending].flatMap((one) => {
+      if (!keys.has(keyOf(one.entry)) || one.calls.length === 0) return []
+      const call: Call = { open: 1, failed: [], done: Deferred.makeUnsafe(), deadline: now() + commitTimeout }
+      one.calls.push(call)
+      return [call.done]
+    })
+  }
+
   return {
     commit,
-    flush: Effect.suspend(() => idle.await),
-    committed: (lease) => committed.get(lease),
+    flush: (partitions) =>
+      Effect.suspend(() =>
+        Effect.forEach(pending(partitions), (done) => Effect.exit(Deferred.await(done)), { discard: true })
+      ),
+    committed: committedOf,
     wake: () => void wanted.openUnsafe()
   }
 })
+
+const closed = "the consumer is closed"

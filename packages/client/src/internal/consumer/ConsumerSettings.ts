@@ -47,10 +47,16 @@ export interface ConsumerSettings<T extends AnyTopic> extends Assigned {
 
 const maxInt32 = 0x7fffffff
 
-const fallbackOf = (fallback: FetchOptions["fallback"]): Fallback =>
-  typeof fallback === "object"
-    ? { duration: Settings.duration("fallback", fallback.duration, fallback.duration) }
-    : Settings.oneOf("fallback", ["earliest", "latest", "nearest", "fail"] as const, fallback ?? "fail")
+const fallbackOf = (fallback: FetchOptions["fallback"]): Fallback => {
+  if (typeof fallback !== "object") {
+    return Settings.oneOf("fallback", ["earliest", "latest", "nearest", "fail"] as const, fallback ?? "fail")
+  }
+  if ("duration" in fallback) return { duration: Settings.duration("fallback", fallback.duration, fallback.duration) }
+  const { timestamp } = fallback
+  return timestamp >= 0
+    ? { timestamp }
+    : Settings.invalid("fallback", `has timestamp ${timestamp}; give milliseconds since 1970`)
+}
 
 const fetchUnsafe = (options: FetchOptions): Assigned => {
   const bytes = (option: keyof FetchOptions, input: number | undefined, byDefault: number): number =>

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
 import type { ConsumerMetrics } from "./ConsumerMetrics.ts"
-import type { Decoded } from "./Decoding.ts"
+import type { Decoded, Undecoded } from "./Decoding.ts"
 import type { Fetcher, Taken } from "./Fetcher.ts"
 import type { OwnedPartition, Place } from "./OwnedPartition.ts"
 
@@ -39,6 +39,14 @@ export interface Delivery<A, R> {
   readonly setPolicy: (policy: Policy) => void
   /** Puts back what was taken out and not handed over. */
   readonly putBack: (owned: OwnedPartition) => void
+  /** Drops what was taken out of a partition that is taken away. */
+  readonly drop: (owned: OwnedPartition) => void
+}
+
+/** The offset of the first record, whether it could be decoded or not. @internal */
+export const firstOf = <A>({ raw, undecoded }: Delivered<A>): bigint => {
+  const places = [...raw.slice(0, 1), ...undecoded.slice(0, 1).map(({ record }) => record)].map(({ offset }) => offset)
+  return places.reduce((first, offset) => (offset < first ? offset : first))
 }
 
 /** The part of a batch that is not handed over yet. */
@@ -59,10 +67,12 @@ export const make = <A, R>(
     readonly maxPollRecords: number
     readonly now: () => number
     readonly metrics: Pick<ConsumerMetrics, "handed" | "skipped">
+    /** Waits until it is certain which partitions may still be read. */
+    readonly told: Effect.Effect<void>
     readonly decode: (taken: Taken, owned: OwnedPartition) => Effect.Effect<Decoded<A>, ConsumerError | SerdeError, R>
   }
 ): Delivery<A, R> => {
-  const { decode, maxPollRecords, metrics, now } = options
+  const { decode, maxPollRecords, metrics, now, told } = options
   const rests = new Map<OwnedPartition, Rest<A>>()
   let policy: Policy = "fail"
 
@@ -78,18 +88,21 @@ export const make = <A, R>(
     const isLast = until === records.length && failure === undefined
     if (isLast) rests.delete(owned)
     else rests.set(owned, { ...rest, from: until })
+    if (until > 0) owned.given = raw[until - 1].offset + one
     // Behind the batch, unless something of it is left: records before it may have been compacted away.
     const offset = isLast ? lastOffset : raw[until - 1].offset
-    const end = { offset: offset + BigInt(1), leaderEpoch }
+    const end = { offset: offset + one, leaderEpoch }
     owned.handed = end
     metrics.handed(until - from)
     if (from === 0 && isLast) return { owned, records, raw, undecoded, end }
-    // What could not be decoded goes with the last of its batch.
+    // What could not be decoded goes with the records that it was among.
+    const isPart = ({ record }: Undecoded) =>
+      record.offset <= offset && (from === 0 || record.offset > raw[from - 1].offset)
     return {
       owned,
       records: records.slice(from, until),
       raw: raw.slice(from, until),
-      undecoded: isLast ? undecoded : [],
+      undecoded: undecoded.filter(isPart),
       end
     }
   }
@@ -137,35 +150,42 @@ export const make = <A, R>(
     }
   }
 
+  const handSome = (owned: OwnedPartition, rest: Rest<A>): Effect.Effect<Delivered<A> | undefined, SerdeError> => {
+    if (rest.decoded.records.length + rest.decoded.undecoded.length > 0) return Effect.succeed(hand(owned, rest))
+    // Nothing of it is for the reader, but it was read.
+    return rest.failure === undefined ? handNothing(owned, rest) : handOrFail(owned, rest)
+  }
+
   /** What was taken out of the fetcher, if it may still be handed over. */
   const accept = (taken: Taken): Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> => {
     const owned = ownerOf(taken)
     const { version } = taken.source
-    return Effect.flatMap(decode(taken, owned), (decoded) => {
-      if (owned.isEnding || version !== taken.source.version) return Effect.undefined
-      if (taken.source.isPaused) {
-        back(owned, taken, taken.from)
-        return Effect.undefined
+    // It was not handed over: another reader meets it again.
+    const undo = Effect.sync(() => {
+      if (!owned.isEnding && version === taken.source.version) back(owned, taken, taken.from)
+    })
+    return Effect.flatMap(
+      Effect.onError(
+        Effect.tap(decode(taken, owned), () => told),
+        () => undo
+      ),
+      (decoded) => {
+        if (owned.isEnding || version !== taken.source.version) return Effect.undefined
+        if (taken.source.isPaused) {
+          back(owned, taken, taken.from)
+          return Effect.undefined
+        }
+        const rest = restFrom(taken, version, decoded)
+        metrics.skipped(rest.failure === undefined ? decoded.undecoded.length : 0)
+        if (policy === "skip" && decoded.undecoded.length > 0) {
+          const [{ error }] = decoded.undecoded
+          const text = `${decoded.undecoded.length} records are left out that cannot be decoded, the first: ${error.message}`
+          return Effect.andThen(Effect.logWarning(text), handSome(owned, rest))
+        }
+        return handSome(owned, rest)
       }
-      const rest = restFrom(taken, version, decoded)
-      metrics.skipped(rest.failure === undefined ? decoded.undecoded.length : 0)
-      if (policy === "skip" && decoded.undecoded.length > 0) return Effect.andThen(tell(decoded), accepted(owned, rest))
-      return accepted(owned, rest)
-    })
+    )
   }
-
-  /** What was left out is not lost in silence. */
-  const tell = ({ undecoded }: Decoded<A>): Effect.Effect<void> =>
-    Effect.forEach(undecoded, ({ error }) => Effect.logWarning(`a record was left out: ${error.message}`), {
-      discard: true
-    })
-
-  const accepted = (owned: OwnedPartition, rest: Rest<A>) =>
-    Effect.suspend((): Effect.Effect<Delivered<A> | undefined, SerdeError> => {
-      if (rest.decoded.records.length + rest.decoded.undecoded.length > 0) return Effect.succeed(hand(owned, rest))
-      // Nothing of it is for the reader, but it was read.
-      return rest.failure === undefined ? handNothing(owned, rest) : handOrFail(owned, rest)
-    })
 
   /** What of it is for the reader; if nothing is, the next. */
   const acceptOr = (
@@ -174,16 +194,20 @@ export const make = <A, R>(
   ): Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> =>
     Effect.flatMap(accept(taken), (delivered) => (delivered === undefined ? next : Effect.succeed(delivered)))
 
-  const next: Delivery<A, R>["next"] = Effect.suspend(() => {
+  /** What is left of a batch may have waited for the reader long. */
+  const untilTold = Effect.suspend(() => (rests.size === 0 ? Effect.void : told))
+
+  const take: Delivery<A, R>["next"] = Effect.suspend(() => {
     for (const owned of rests.keys()) {
       const rest = restOf(owned)
       if (rest !== undefined) return handOrFail(owned, rest)
     }
     return Effect.flatMap(fetcher.take, (taken) => (taken === undefined ? Effect.undefined : acceptOr(next, taken)))
   })
+  const next: Delivery<A, R>["next"] = Effect.andThen(untilTold, take)
 
   const nextOf: Delivery<A, R>["nextOf"] = (owned) => {
-    const nextOne: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> = Effect.suspend(() => {
+    const takeOne: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> = Effect.suspend(() => {
       owned.askedAt = now()
       const rest = restOf(owned)
       if (rest !== undefined) return handOrFail(owned, rest)
@@ -191,6 +215,7 @@ export const make = <A, R>(
         taken === undefined ? Effect.undefined : acceptOr(nextOne, taken)
       )
     })
+    const nextOne = Effect.andThen(untilTold, takeOne)
     return nextOne
   }
 
@@ -207,8 +232,13 @@ export const make = <A, R>(
     next,
     nextOf,
     putBack,
+    drop: (owned) => void rests.delete(owned),
     setPolicy: (wanted) => {
+      // What a former reader has left may be another matter for this one.
+      if (wanted !== policy) for (const owned of [...rests.keys()]) putBack(owned)
       policy = wanted
     }
   }
 }
+
+const one = BigInt(1)

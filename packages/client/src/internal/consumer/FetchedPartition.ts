@@ -82,6 +82,8 @@ export class FetchedPartition {
   maxBytes: number
   readonly queue: Array<FetchedBatch> = []
   queuedBytes = 0
+  /** Behind the last batch that was ever queued: what follows up to the position is nothing for the reader. */
+  queuedEnd: bigint | undefined = undefined
   /** Whether a broker is being asked about it. */
   isInFlight = false
   /** No fetch before this time: milliseconds of a clock that only goes forward. */
@@ -213,6 +215,7 @@ export class FetchedPartition {
         if (isWanted && (this.end === undefined || batch.baseOffset < this.end || batch.recordCount < 0)) {
           this.queue.push({ batch, from })
           this.queuedBytes += batch.bytes.length
+          this.queuedEnd = next
         }
         if (next > this.position) {
           this.position = next

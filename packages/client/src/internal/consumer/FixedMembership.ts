@@ -8,6 +8,7 @@
 import { JoinGroup } from "@kafka-effect/protocol/messages/JoinGroup"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Cluster } from "../../Cluster.ts"
 import type { TopicPartition } from "../../Topic.ts"
@@ -45,15 +46,18 @@ export const make = Effect.fnUntraced(function* (
     groupId === undefined ? undefined : { groupId, memberId: "", generation: -1, groupInstanceId: undefined }
   let assigned: ReadonlyArray<TopicPartition> = []
   let isLeaving = false
-  const update = Effect.suspend(() => {
-    if (isLeaving) return Effect.void
-    const now = wanted()
-    const gone = assigned.filter((place) => !isIn(now, place))
-    const added = now.filter((place) => !isIn(assigned, place))
-    assigned = now
-    const revoking = gone.length === 0 ? Effect.void : handlers.revoke(gone)
-    return added.length === 0 ? revoking : Effect.andThen(revoking, handlers.assign(added))
-  })
+  const alone = Semaphore.makeUnsafe(1)
+  const update = alone.withPermits(1)(
+    Effect.suspend(() => {
+      if (isLeaving) return Effect.void
+      const now = wanted()
+      const gone = assigned.filter((place) => !isIn(now, place))
+      const added = now.filter((place) => !isIn(assigned, place))
+      assigned = now
+      const revoking = gone.length === 0 ? Effect.void : handlers.revoke(gone)
+      return added.length === 0 ? revoking : Effect.andThen(revoking, handlers.assign(added))
+    })
+  )
   yield* update
   const scope = yield* Effect.scope
   yield* cluster.changes.pipe(
@@ -62,15 +66,23 @@ export const make = Effect.fnUntraced(function* (
   )
   return {
     identity: () => identity,
+    told: Effect.void,
     assigned: () => assigned,
     rejoin: () => update,
     refused: () => {},
     failure: Effect.never,
-    leave: Effect.suspend(() => {
-      isLeaving = true
-      const leaving = assigned
-      assigned = []
-      return leaving.length === 0 ? Effect.void : handlers.revoke(leaving)
-    })
+    // Once; others wait. If who leaves is interrupted, the next goes on.
+    leave: alone.withPermits(1)(
+      Effect.suspend(() => {
+        isLeaving = true
+        return assigned.length === 0 ? Effect.void : handlers.revoke(assigned)
+      }).pipe(
+        Effect.andThen(
+          Effect.sync(() => {
+            assigned = []
+          })
+        )
+      )
+    )
   }
 })

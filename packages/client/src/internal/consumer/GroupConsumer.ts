@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -87,7 +88,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     onReset: (fetched, from, to, cause) => {
       const { partition, topic } = fetched
       const owned = ownership.find({ topic, partition })
-      if (owned !== undefined) owned.handed = undefined
+      owned?.jump()
       publish({ _tag: "OffsetReset", partition: { topic, partition }, from, to, cause })
     }
   })
@@ -97,7 +98,13 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [] })
     return Decoding.decode(taken, known, lease)
   }
-  const delivery = Delivery.make(fetcher, { maxPollRecords: settings.maxPollRecords, now, metrics, decode })
+  const delivery = Delivery.make(fetcher, {
+    maxPollRecords: settings.maxPollRecords,
+    now,
+    metrics,
+    told: Effect.suspend(() => (membership === undefined ? Effect.void : membership.told)),
+    decode
+  })
 
   const isAlone = settings.partitions !== undefined || (yield* FixedMembership.isNeeded(cluster))
   const committer =
@@ -139,6 +146,11 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     readers.end(Exit.fail(error))
     fetcher.end(error)
   }
+  /** A mistake of this program, or of a listener: readers die of it. */
+  const die = (cause: Cause.Cause<ConsumerError>): void => {
+    readers.end(Exit.failCause(cause))
+    fetcher.end()
+  }
 
   const ownership: Ownership.Ownership = yield* Ownership.make({
     ...settings,
@@ -147,13 +159,16 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     listener: settings.listener,
     committed: (partitions) => CommittedOffsets.fetch(cluster, groupId ?? "", partitions, isolation),
     commitFinished: (partitions) => {
-      const flush = committer === undefined ? Effect.void : committer.flush
+      const flush = committer === undefined ? Effect.void : committer.flush(partitions)
       // Longer than the work itself may take, the others in the group do not wait.
       return Effect.asVoid(
         Effect.timeoutOption(Effect.andThen(autoCommit.commit(partitions), flush), settings.drainTimeout)
       )
     },
-    onEnding: readers.ending,
+    onEnding: (owned) => {
+      delivery.drop(owned)
+      readers.ending(owned)
+    },
     onReady: readers.ready,
     onDrainTimeout: (owned) =>
       Effect.suspend(() => {
@@ -209,6 +224,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
       : yield* FixedMembership.make(cluster, groupId, chosen, handlers)
   yield* membership.failure.pipe(
     Effect.catch((error) => Effect.sync(() => fail(error))),
+    Effect.catchCause((cause) => Effect.sync(() => die(cause))),
     Effect.forkScoped
   )
   yield* metrics.watch(() =>

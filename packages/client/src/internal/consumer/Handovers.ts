@@ -65,7 +65,9 @@ export const make = (state: MemberState, handlers: Handlers, scope: Scope.Scope)
     if (lost.length === 0) return Effect.void
     state.toldLost()
     const details = { "kafka.partitions": Rebalance.describe(lost) }
-    return Effect.andThen(state.log(`partitions are lost: ${lostBecause}`, details), handlers.lost(lost))
+    return state
+      .log(`partitions are lost: ${lostBecause}`, details)
+      .pipe(Effect.andThen(handlers.lost(lost)), Effect.andThen(Effect.sync(() => state.tell())))
   })
 
   return {

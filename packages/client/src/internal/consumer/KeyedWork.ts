@@ -12,9 +12,9 @@ import * as FiberSet from "effect/FiberSet"
 import * as Latch from "effect/Latch"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
-import type { Delivered, Delivery } from "./Delivery.ts"
+import * as Delivery from "./Delivery.ts"
 import { LowWaterMark } from "./LowWaterMark.ts"
-import type { OwnedPartition } from "./OwnedPartition.ts"
+import type { OwnedPartition, Place } from "./OwnedPartition.ts"
 
 /** Records that may be open before more are asked for, for each key that may be worked on. */
 const openPerKey = 64
@@ -26,6 +26,14 @@ interface Waiting<A> {
   readonly tickets: Array<number>
 }
 
+/** What is committed when a record is finished, and all before it. */
+interface Marked extends Place {
+  /** The record's own offset. */
+  readonly from: bigint
+  /** How often reading had gone on elsewhere when it was handed over. */
+  readonly jumps: number
+}
+
 /** Keys are the same when their bytes are; a record without a key is alone. */
 const keyOf = ({ key }: Record): string | undefined =>
   key === null ? undefined : Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
@@ -33,15 +41,25 @@ const keyOf = ({ key }: Record): string | undefined =>
 /** @internal */
 export const run = <A, E, R, R2>(
   owned: OwnedPartition,
-  delivery: Delivery<A, R2>,
-  process: (delivered: Delivered<A>) => Effect.Effect<void, E, R>,
+  delivery: Delivery.Delivery<A, R2>,
+  process: (delivered: Delivery.Delivered<A>) => Effect.Effect<void, E, R>,
   keys: number
 ): Effect.Effect<void, E | ConsumerError | SerdeError, R | R2> =>
   Effect.scoped(
     Effect.gen(function* () {
+      const { lease } = owned
+      const mark = new LowWaterMark<Marked>()
+      /** Where records begin that are not in the mark yet. */
+      let begun: Pick<Marked, "from" | "jumps"> | undefined
+      // When all workers have ended: what was not finished is for the next who works on the partition.
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          const open = mark.firstOpen ?? begun
+          if (open?.jumps === lease.jumps && !owned.isEnding) owned.handAgain(open.from)
+        })
+      )
       const workers = yield* FiberSet.make<void, never>()
       const failed = yield* Deferred.make<never, E>()
-      const mark = new LowWaterMark()
       /** Of keys that are at work: what waits for them. */
       const busy = new Map<string | symbol, Waiting<A>>()
       /** Keys that wait for a free worker, in their order. */
@@ -51,7 +69,8 @@ export const run = <A, E, R, R2>(
       const finish = (tickets: ReadonlyArray<number>): void => {
         for (const ticket of tickets) {
           const place = mark.finish(ticket)
-          if (place !== undefined) owned.finished = place
+          // What was finished before a seek is not where the group is now.
+          if (place?.jumps === lease.jumps) owned.finished = place
         }
         moved.openUnsafe()
       }
@@ -60,10 +79,12 @@ export const run = <A, E, R, R2>(
         const end = { offset: raw[raw.length - 1].offset + BigInt(1), leaderEpoch: -1 }
         return Effect.flatMap(Effect.exit(process({ owned, records, raw, undecoded: [], end })), (exit) => {
           if (Exit.isFailure(exit)) {
-            if (!Exit.hasInterrupts(exit)) Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+            Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
             return Effect.void
           }
           finish(tickets)
+          // What waits was not handed over: its next owner gets it.
+          if (owned.isEnding) return Effect.void
           const more = busy.get(key)!
           busy.delete(key)
           // A key that has more goes behind the others.
@@ -76,7 +97,8 @@ export const run = <A, E, R, R2>(
         })
       }
 
-      const add = ({ raw, records }: Delivered<A>, leaderEpoch: number): void => {
+      const add = ({ end, raw, records }: Delivery.Delivered<A>): void => {
+        const { leaderEpoch } = end
         for (let index = 0; index < records.length; index++) {
           const key = keyOf(raw[index]) ?? Symbol("no key")
           let waiting = busy.get(key) ?? idle.get(key)
@@ -86,8 +108,12 @@ export const run = <A, E, R, R2>(
           }
           waiting.records.push(records[index])
           waiting.raw.push(raw[index])
-          waiting.tickets.push(mark.add({ offset: raw[index].offset + BigInt(1), leaderEpoch }))
+          const { offset } = raw[index]
+          const place = { from: offset, offset: offset + one, leaderEpoch, jumps: lease.jumps }
+          waiting.tickets.push(mark.add(place))
         }
+        // Behind the last one there may be what could not be decoded, or was compacted away.
+        finish([mark.add({ ...end, from: end.offset, jumps: lease.jumps })])
       }
 
       const startWorkers = Effect.gen(function* () {
@@ -104,15 +130,18 @@ export const run = <A, E, R, R2>(
         const next = delivery.nextOf(owned)
         while (true) {
           moved.closeUnsafe()
+          if (owned.isEnding) break
           if (mark.open >= keys * openPerKey) {
             yield* moved.await
             continue
           }
           const delivered = yield* next
           if (delivered === undefined) break
+          begun = { from: Delivery.firstOf(delivered), jumps: lease.jumps }
           // What could not be decoded is put aside on its own.
           if (delivered.undecoded.length > 0) yield* process({ ...delivered, records: [], raw: [] })
-          add(delivered, delivered.end.leaderEpoch)
+          add(delivered)
+          begun = undefined
           yield* startWorkers
         }
         yield* FiberSet.awaitEmpty(workers)
@@ -120,5 +149,7 @@ export const run = <A, E, R, R2>(
       yield* Effect.raceFirst(feed, Deferred.await(failed))
     })
   )
+
+const one = BigInt(1)
 
 const nothing = <A>(): Waiting<A> => ({ records: [], raw: [], tickets: [] })

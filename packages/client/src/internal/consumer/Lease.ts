@@ -9,6 +9,8 @@
 export class Lease {
   readonly topic: string
   readonly partition: number
+  /** How often reading has gone on elsewhere: what was finished before a jump says nothing of what comes after it. */
+  jumps = 0
   private hasEnded = false
 
   constructor(topic: string, partition: number) {

@@ -4,11 +4,9 @@
  *
  * @since 0.1.0
  */
-import type { Place } from "./OwnedPartition.ts"
-
-/** @internal */
-export class LowWaterMark {
-  private readonly places: Array<Place> = []
+/** `A`: the places behind records. @internal */
+export class LowWaterMark<A> {
+  private readonly places: Array<A> = []
   private readonly isFinished: Array<boolean> = []
   private head = 0
   private first = 0
@@ -18,15 +16,20 @@ export class LowWaterMark {
     return this.places.length - this.head
   }
 
+  /** Behind the first that is open. */
+  get firstOpen(): A | undefined {
+    return this.places[this.head]
+  }
+
   /** Adds the next record in order, by the place behind it; gives what `finish` is to be told. */
-  add(place: Place): number {
+  add(place: A): number {
     this.places.push(place)
     this.isFinished.push(false)
     return this.first + this.places.length - 1
   }
 
   /** A record is finished; gives the place behind all that are, if that has moved. */
-  finish(ticket: number): Place | undefined {
+  finish(ticket: number): A | undefined {
     this.isFinished[ticket - this.first] = true
     const before = this.head
     while (this.head < this.places.length && this.isFinished[this.head]) this.head++

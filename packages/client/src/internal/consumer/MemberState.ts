@@ -45,6 +45,8 @@ export class MemberState {
   readonly changed = Latch.makeUnsafe()
   /** Open while there are losses that the owner has not been told of. */
   readonly hasLost = Latch.makeUnsafe()
+  /** Open while there are none, and the owner has heard of all that there were. */
+  readonly told = Latch.makeUnsafe(true)
   /** Open while heartbeats are to go out. */
   readonly isAlive = Latch.makeUnsafe()
   /** Opened when the next heartbeat is to go out at once, or none any more. */
@@ -130,6 +132,12 @@ export class MemberState {
     this.lostBecause = reason
     this.owned = []
     this.hasLost.openUnsafe()
+    this.told.closeUnsafe()
+  }
+
+  /** The owner has heard of what was taken. */
+  tell(): void {
+    if (this.lost.length === 0) this.told.openUnsafe()
   }
 
   /** Their owner knows. */

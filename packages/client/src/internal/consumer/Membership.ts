@@ -44,6 +44,11 @@ export interface Membership {
    * a loss. Ask for it for each commit: it notices by the clock when the session has run out.
    */
   readonly identity: () => MemberIdentity | undefined
+  /**
+   * Waits while partitions are lost of which `lost` has not been told. Ask for it before records are handed over: it
+   * notices by the clock when the session has run out, as it does for a process that was paused.
+   */
+  readonly told: Effect.Effect<void>
   /** What the member has, with what is being revoked until that has ended. */
   readonly assigned: () => ReadonlyArray<TopicPartition>
   /** Joins again, with what it subscribes to now; does not wait for it. The reason goes into logs, the broker's too (KIP-800). */

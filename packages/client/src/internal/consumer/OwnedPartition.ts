@@ -39,8 +39,10 @@ export class OwnedPartition {
   isRead = false
   /** Where to begin was chosen by a seek: what was committed does not matter. */
   isSought = false
-  /** Behind the last record that was handed over. */
+  /** Behind the last record that was handed over, and all that need not be. */
   handed: Place | undefined = undefined
+  /** Behind the last record that was handed over: what its reader commits, who knows of no others. */
+  given: bigint | undefined = undefined
   /** Behind the last record of those that have been finished without a gap. */
   finished: Place | undefined = undefined
   /** What of `finished` was committed automatically. */
@@ -77,7 +79,10 @@ export class OwnedPartition {
 
   /** Where the next record that is handed over is, or may be; undefined while that is looked up. */
   get position(): bigint | undefined {
-    return this.handed?.offset ?? this.fetched.delivered
+    const { fetched, handed } = this
+    if (handed === undefined) return fetched.delivered
+    // Nothing is handed over of control batches, for example: they were passed all the same.
+    return handed.offset === fetched.queuedEnd && fetched.unsettled === undefined ? fetched.position : handed.offset
   }
 
   /** Offsets between what is handed over next and the end, as of the last fetch; undefined before. */
@@ -112,7 +117,25 @@ export class OwnedPartition {
 
   seek(start: StartPosition): void {
     this.isSought = true
-    this.handed = undefined
+    this.failure = undefined
+    this.jump()
     this.fetched.seek(start)
+  }
+
+  /** Hands over again from where the work was left, which others have begun and not finished. */
+  handAgain(offset: bigint): void {
+    this.handed = undefined
+    this.given = undefined
+    this.fetched.seek(offset)
+    this.fetched.error = this.failure
+  }
+
+  /** Reading goes on elsewhere: what was finished until now is not to be committed any more. */
+  jump(): void {
+    this.lease.jumps++
+    this.handed = undefined
+    this.given = undefined
+    this.finished = undefined
+    this.committed = undefined
   }
 }

@@ -106,6 +106,21 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     else owned.fetched.seek(start)
   }
 
+  /** Runs an effect of the user's, for which the group waits. */
+  const listen = (
+    name: string,
+    run: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>,
+    partitions: ReadonlyArray<OwnedPartition>
+  ): Effect.Effect<void> =>
+    // Interruptible, though what calls it may not be: else it could not be bounded.
+    Effect.interruptible(Effect.suspend(() => run(partitions.map(placeOf)))).pipe(
+      Effect.timeoutOrElse({
+        duration: options.drainTimeout,
+        orElse: () =>
+          Effect.logWarning(`${name} has not ended within drainTimeout (${options.drainTimeout} ms): it is given up`)
+      })
+    )
+
   /** Who worked on the records of a former lease of the partition, and still does. */
   const formerOf = ({ partition, topic }: TopicPartition): OwnedPartition | undefined => {
     const former = lingering.get(topic)?.get(partition)
@@ -118,10 +133,13 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const { startAt } = options
     const chosen = startAt === "committed" ? [] : fresh.filter(isNew)
     for (const owned of chosen) if (!owned.isSought && startAt !== "committed") owned.fetched.seek(startAt)
-    const others = fresh.filter((owned) => !chosen.includes(owned))
+    const others = fresh.filter((owned) => !chosen.includes(owned) && !owned.isSought)
     if (others.length > 0) {
+      const areWanted = (): boolean => others.some(({ isEnding }) => !isEnding)
       // Brokers that do not answer are waited for.
-      const asked = Effect.retry(options.committed(others), { while: (error) => error.isRetriable })
+      const asked = Effect.retry(options.committed(others), {
+        while: (error) => error.isRetriable && areWanted()
+      }).pipe(Effect.catch((error) => (areWanted() ? Effect.fail(error) : Effect.succeed([]))))
       const places = options.groupId === undefined ? [] : yield* asked
       others.forEach((owned, index) => {
         position(owned, places[index])
@@ -144,7 +162,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         return owned
       })
     if (fresh.length === 0) return
-    yield* listener.assigned(fresh.map(placeOf))
+    yield* listen("onAssigned", listener.assigned, fresh)
     // The group does not wait for this: it may take long, and what is taken away meanwhile is not begun.
     const start = (some: ReadonlyArray<OwnedPartition>, after: Effect.Effect<void> = Effect.void) =>
       Effect.andThen(after, begin(some)).pipe(
@@ -184,18 +202,17 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     if (leaving.length === 0) return
     fetcher.remove(leaving.map(({ fetched }) => fetched))
     for (const owned of leaving) leave(owned, reason)
-    const drained = Effect.forEach(leaving, ({ released }) => Deferred.await(released), {
-      concurrency: "unbounded",
-      discard: true
-    })
-    yield* Effect.timeoutOption(Effect.andThen(drained, listener.revoked(leaving.map(placeOf))), options.drainTimeout)
+    const drained = Effect.forEach(leaving, ({ released }) => Deferred.await(released), { discard: true })
+    yield* Effect.timeoutOption(drained, options.drainTimeout)
     for (const owned of leaving) {
       if (owned.isReleased) continue
       owned.interrupt()
       yield* options.onDrainTimeout(owned)
     }
+    const listened = yield* Effect.exit(listen("onRevoked", listener.revoked, leaving))
     yield* options.commitFinished(leaving)
     forget(leaving)
+    yield* listened
   })
 
   const lose: Ownership["lose"] = Effect.fnUntraced(function* (partitions) {
@@ -209,7 +226,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       owned.interrupt()
     }
     forget(leaving)
-    yield* listener.lost(leaving.map(placeOf))
+    yield* listen("onLost", listener.lost, leaving)
   })
 
   return { all, find, take, giveBack, lose }

@@ -81,7 +81,7 @@ export const make = <A, E, R, E2, R2>(
   ): Effect.Effect<void, E | E3, R | R2 | R3> =>
     Effect.catchCause(
       self,
-      (cause): Effect.Effect<void, E | E3, R3> => (Cause.hasInterrupts(cause) ? Effect.failCause(cause) : f(cause))
+      (cause): Effect.Effect<void, E | E3, R3> => (Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : f(cause))
     )
 
   const oneByOne = (delivered: Delivered<A>) =>

@@ -72,6 +72,8 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
   let reader: "all" | "each" | undefined
   let ended: Exit.Exit<void, ConsumerError> | undefined
   let pulls = 0
+  /** Whether the reader of all waits for more: it is done with what it was given before. */
+  let isWaiting = false
   let askedAt = 0
   let arrivals: Queue.Queue<OwnedPartition, ConsumerError | Cause.Done> | undefined
   /** Taken away while the reader of all may work on their records, with the number of its pulls then. */
@@ -79,10 +81,12 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
 
   /** Whether the reader of all is done with what it was given of a partition. */
   const isDone = (owned: OwnedPartition, pullsThen: number): boolean => {
-    if (reader !== "all" || owned.handed === undefined) return true
+    if (reader !== "all" || owned.given === undefined) return true
     const committed = options.committedOf(owned)
-    if (committed !== undefined && committed >= owned.handed.offset) return true
-    return (options.commitsAutomatically || !options.hasCommitted()) && pulls > pullsThen
+    if (committed !== undefined && committed >= owned.given) return true
+    // Of what was lost nothing can be committed.
+    const asks = options.commitsAutomatically || !options.hasCommitted() || !owned.lease.isActive
+    return asks && (isWaiting || pulls > pullsThen)
   }
 
   const check = (): void => {
@@ -112,6 +116,7 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
       () =>
         Effect.sync(() => {
           reader = undefined
+          isWaiting = false
           check()
         })
     )
@@ -133,7 +138,10 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
     > = Effect.suspend(() => {
       asked()
       return Effect.flatMap(idling, (delivered) => {
-        if (delivered === undefined) return Cause.done()
+        if (delivered === undefined) {
+          // The fetcher does not know of defects.
+          return ended !== undefined && Exit.isFailure(ended) ? Effect.failCause(ended.cause) : Cause.done()
+        }
         return Arr.isReadonlyArrayNonEmpty(delivered.records) ? Effect.succeed(delivered.records) : pull
       })
     })
@@ -142,6 +150,7 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
 
   const finishAll = (): void => {
     pulls++
+    isWaiting = true
     askedAt = now()
     options.metrics.asked()
     if (options.commitsAutomatically) for (const owned of options.all()) owned.finished = owned.handed
@@ -150,13 +159,14 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
     check()
   }
 
-  const given = Effect.sync(options.metrics.given)
+  const nextOfAll = Effect.map(delivery.next, (delivered) => {
+    options.metrics.given()
+    if (delivered !== undefined && delivered.records.length > 0) isWaiting = false
+    return delivered
+  })
 
   const records: Readers<A, R>["records"] = Stream.unwrap(
-    Effect.as(
-      begin("all", options.policy),
-      Stream.fromPull(Effect.succeed(nextArray(Effect.tap(delivery.next, given), finishAll)))
-    )
+    Effect.as(begin("all", options.policy), Stream.fromPull(Effect.succeed(nextArray(nextOfAll, finishAll))))
   )
 
   const claim = (owned: OwnedPartition): Effect.Effect<boolean, never, Scope.Scope> =>

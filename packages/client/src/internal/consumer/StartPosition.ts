@@ -21,7 +21,13 @@ export type StartPosition =
   | { readonly duration: number }
 
 /** Where to go on when a position does not exist (any more). `nearest`: at the end of the log that it has fallen off. @internal */
-export type Fallback = "earliest" | "latest" | "nearest" | { readonly duration: number } | "fail"
+export type Fallback =
+  | "earliest"
+  | "latest"
+  | "nearest"
+  | { readonly duration: number }
+  | { readonly timestamp: number }
+  | "fail"
 
 /** What the cluster says of a partition: as much as was asked for. @internal */
 export interface Ends {

@@ -32,6 +32,8 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
 ): Effect.fn.Return<Subscription<T>, KafkaError, Scope.Scope> {
   let topics = first
   let byName = new Map<string, T>()
+  /** Of before: what was read of them is handed over until their partitions are given back. */
+  const former = new Map<string, T>()
 
   const isPattern = (wanted: Topics<T>): wanted is Exclude<Topics<T>, ReadonlyArray<T>> => "matches" in wanted
 
@@ -50,6 +52,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
       }
     } else for (const topic of wanted) found.set(topic.name, topic)
     const isOther = found.size !== byName.size || [...found.keys()].some((name) => !byName.has(name))
+    for (const [name, topic] of byName) former.set(name, topic)
     byName = found
     return isOther
   })
@@ -70,7 +73,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
 
   return {
     names: () => [...byName.keys()].sort(),
-    topicOf: (name) => byName.get(name),
+    topicOf: (name) => byName.get(name) ?? former.get(name),
     set: (wanted) =>
       Effect.suspend(() => {
         topics = wanted

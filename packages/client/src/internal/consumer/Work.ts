@@ -15,13 +15,13 @@ import * as FiberSet from "effect/FiberSet"
 import * as Queue from "effect/Queue"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
-import type { Delivered, Delivery } from "./Delivery.ts"
+import * as Delivery from "./Delivery.ts"
 import * as KeyedWork from "./KeyedWork.ts"
 import type { OwnedPartition } from "./OwnedPartition.ts"
 
 /** What is done with an array of records: the user's function, with its retries and dead letters. @internal */
 export interface Task<A, E, R> {
-  readonly process: (delivered: Delivered<A>) => Effect.Effect<void, E, R>
+  readonly process: (delivered: Delivery.Delivered<A>) => Effect.Effect<void, E, R>
   /** Several keys of a partition at a time; undefined for one array after the other. */
   readonly perKey: number | undefined
 }
@@ -33,7 +33,7 @@ export interface Task<A, E, R> {
  */
 export const run = <A, E, R, R2>(
   arrivals: Queue.Dequeue<OwnedPartition, ConsumerError | Cause.Done>,
-  delivery: Delivery<A, R2>,
+  delivery: Delivery.Delivery<A, R2>,
   task: Task<A, E, R>
 ): Effect.Effect<void, E | ConsumerError | SerdeError, R | R2> =>
   Effect.scoped(
@@ -41,7 +41,7 @@ export const run = <A, E, R, R2>(
       const workers = yield* FiberSet.make<void, never>()
       const failed = yield* Deferred.make<never, E | ConsumerError | SerdeError>()
 
-      const work = (owned: OwnedPartition): Effect.Effect<void, never, R | R2> =>
+      const work = (owned: OwnedPartition, isGivenUp: () => boolean): Effect.Effect<void, never, R | R2> =>
         workOn(owned, delivery, task).pipe(
           Effect.ensuring(
             Effect.sync(() => {
@@ -52,10 +52,8 @@ export const run = <A, E, R, R2>(
           ),
           Effect.exit,
           Effect.flatMap((exit) =>
-            // Interrupted on its own, it has taken too long to end.
-            Exit.isFailure(exit) && !Exit.hasInterrupts(exit)
-              ? Effect.asVoid(Deferred.failCause(failed, exit.cause))
-              : Effect.void
+            // An interrupt of the user's own making is a failure like others: the partition would stand still.
+            Exit.isFailure(exit) && !isGivenUp() ? Effect.asVoid(Deferred.failCause(failed, exit.cause)) : Effect.void
           )
         )
 
@@ -64,8 +62,16 @@ export const run = <A, E, R, R2>(
           const owned = yield* Queue.take(arrivals)
           if (owned.isEnding || owned.isRead) continue
           owned.isRead = true
-          const fiber = yield* FiberSet.run(workers, work(owned))
-          owned.interrupt = () => void fiber.interruptUnsafe()
+          // Who takes a partition away does not wait for ever.
+          let isGivenUp = false
+          const fiber = yield* FiberSet.run(
+            workers,
+            work(owned, () => isGivenUp)
+          )
+          owned.interrupt = () => {
+            isGivenUp = true
+            fiber.interruptUnsafe()
+          }
         }
       }).pipe(
         // No more will come: those that are at work come to their ends.
@@ -77,17 +83,34 @@ export const run = <A, E, R, R2>(
 
 const workOn = <A, E, R, R2>(
   owned: OwnedPartition,
-  delivery: Delivery<A, R2>,
+  delivery: Delivery.Delivery<A, R2>,
   { perKey, process }: Task<A, E, R>
 ): Effect.Effect<void, E | ConsumerError | SerdeError, R | R2> =>
   perKey !== undefined
     ? KeyedWork.run(owned, delivery, process, perKey)
-    : Effect.gen(function* () {
+    : Effect.suspend(() => {
+        const { lease } = owned
+        let jumps = lease.jumps
+        /** Where the records in hand begin. */
+        let begun: bigint | undefined
         const next = delivery.nextOf(owned)
-        while (true) {
-          const delivered = yield* next
-          if (delivered === undefined) return
-          yield* process(delivered)
-          owned.finished = delivered.end
-        }
+        return Effect.gen(function* () {
+          while (true) {
+            const delivered = yield* next
+            if (delivered === undefined) return
+            jumps = lease.jumps
+            begun = Delivery.firstOf(delivered)
+            yield* process(delivered)
+            // What was finished before a seek is not where the group is now.
+            if (jumps === lease.jumps) owned.finished = delivered.end
+            begun = undefined
+          }
+        }).pipe(
+          // What was not finished is for the next who works on the partition.
+          Effect.ensuring(
+            Effect.sync(() => {
+              if (begun !== undefined && jumps === lease.jumps && !owned.isEnding) owned.handAgain(begun)
+            })
+          )
+        )
       })
