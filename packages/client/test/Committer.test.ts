@@ -1,112 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { FindCoordinator } from "@kafka-effect/protocol/messages/FindCoordinator"
-import {
-  OffsetCommit,
-  type OffsetCommitRequest,
-  type OffsetCommitResponse
-} from "@kafka-effect/protocol/messages/OffsetCommit"
+import { OffsetCommit } from "@kafka-effect/protocol/messages/OffsetCommit"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import type { CommitError } from "../src/CommitError.ts"
-import * as Committer from "../src/internal/consumer/Committer.ts"
-import { DeliveredRecord } from "../src/internal/consumer/DeliveredRecord.ts"
 import { Lease } from "../src/internal/consumer/Lease.ts"
-import type { MemberIdentity } from "../src/internal/consumer/Membership.ts"
 import * as Offsets from "../src/Offsets.ts"
 import { until } from "./harness.ts"
 import * as ScriptedBroker from "./ScriptedBroker.ts"
-import * as ScriptedCluster from "./ScriptedCluster.ts"
-
-type Request = ScriptedBroker.Received<OffsetCommitRequest>
-
-/** What a request commits: `t0@5`. */
-const said = ({ message }: Request): ReadonlyArray<string> =>
-  message.topics
-    .flatMap(({ name, partitions }) =>
-      partitions.map(({ committedOffset, partitionIndex }) => `${name}${partitionIndex}@${committedOffset}`)
-    )
-    .sort()
-
-/** Answers with a code for each partition; undefined leaves it out. */
-const answered = (
-  { message }: Request,
-  codeOf: (partition: number) => number | undefined = () => 0
-): ScriptedBroker.Answer<OffsetCommitResponse> =>
-  ScriptedBroker.respond({
-    topics: message.topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.flatMap(({ partitionIndex }) => {
-        const errorCode = codeOf(partitionIndex)
-        return errorCode === undefined ? [] : [{ partitionIndex, errorCode }]
-      })
-    }))
-  })
-
-const anybody: MemberIdentity = { groupId: "g", memberId: "", generation: -1, groupInstanceId: undefined }
-const member = (generation: number, memberId = "m"): MemberIdentity => ({ ...anybody, memberId, generation })
-
-/** The second of two nodes coordinates; the member has partitions 0 to 2 of topic `t`. */
-const start = (
-  options: {
-    readonly offered?: ScriptedBroker.Offered
-    readonly isAlone?: boolean
-    readonly commitTimeout?: number
-    readonly requestTimeout?: number
-  } = {}
-) =>
-  Effect.gen(function* () {
-    const { commitTimeout = 5000, isAlone = false, offered = {}, requestTimeout = 2000 } = options
-    const scripted = yield* ScriptedCluster.make(2, { offered })
-    scripted.topics.set("t", { partitions: [0, 1, 2].map(() => ({ leader: 1, epoch: 0 })) })
-    const settings = { retryBackoff: 10, retryBackoffMax: 50, requestTimeout }
-    const cluster = yield* ScriptedCluster.connect(scripted, settings)
-    const [first, second] = scripted.brokers
-    const leases = isAlone ? [] : [0, 1, 2].map((partition) => new Lease("t", partition))
-    const context = {
-      identity: member(1) as MemberIdentity | undefined,
-      leases,
-      first,
-      second,
-      refused: [] as Array<readonly [generation: number, code: number]>,
-      onRefused: () => {},
-      committed: [] as Array<string>,
-      requests: () => second.of(OffsetCommit),
-      lookUps: () => scripted.brokers.flatMap((broker) => broker.of(FindCoordinator)).length,
-      /** A finished record under the present lease, whose commit names `next`. */
-      upTo: (next: number, partition = 0) =>
-        Offsets.of(
-          new DeliveredRecord("t", partition, BigInt(next - 1), 3, 0, "create", null, null, [], leases[partition])
-        ),
-      /** Answers one request after the other; the last answer stands. */
-      inTurn: (...turns: ReadonlyArray<(request: Request) => ReturnType<typeof answered>>) => {
-        let turn = 0
-        second.on(OffsetCommit, (request) => turns[Math.min(turn++, turns.length - 1)](request))
-      }
-    }
-    for (const broker of scripted.brokers) broker.on(OffsetCommit, (request) => answered(request))
-    const scope = yield* Scope.fork(yield* Scope.Scope)
-    const committer = yield* Committer.make(cluster, "g", {
-      identity: () => context.identity,
-      refused: ({ generation }, errorCode) => {
-        context.refused.push([generation, errorCode])
-        context.onRefused()
-      },
-      leaseOf: (_, partition) => leases[partition],
-      isAlone,
-      onCommitted: (offsets) => {
-        for (const { offset, partition } of offsets) context.committed.push(`t${partition}@${offset}`)
-      },
-      commitTimeout
-    }).pipe(Scope.provide(scope))
-    return Object.assign(context, {
-      ...committer,
-      lastCommitted: committer.committed,
-      committed: context.committed,
-      scope
-    })
-  })
-
-type Context = Effect.Success<ReturnType<typeof start>>
+import { answered, anybody, type Context, member, type Request, said, start } from "./ScriptedCommits.ts"
 
 const live = (
   name: string,
@@ -464,6 +366,146 @@ describe("Committer", () => {
       yield* Scope.close(context.scope, Exit.void)
       const { reason } = yield* failure(Fiber.join(commit))
       assert.deepInclude(reason, { _tag: "CommitTimeout", maybeCommitted: false })
+    })
+  )
+
+  live(
+    "the time is over while the request is held back: the caller goes on, and knows that it may be carried out",
+    (context) =>
+      Effect.gen(function* () {
+        context.inTurn(() => ScriptedBroker.silence)
+        const started = performance.now()
+        const { reason } = yield* failure(context.commit(context.upTo(5)))
+        assert.isBelow(performance.now() - started, 1500)
+        assert.deepInclude(reason, { _tag: "CommitTimeout", maybeCommitted: true })
+      }),
+    { commitTimeout: 300, requestTimeout: 10_000 }
+  )
+
+  live(
+    "each call has its own time: one that is over does not end another of the same partition",
+    (context) =>
+      Effect.gen(function* () {
+        context.identity = undefined
+        const early = yield* fork(failure(context.commit(context.upTo(5))))
+        yield* Effect.sleep(300)
+        const late = yield* fork(context.commit(context.upTo(6)))
+        assert.strictEqual((yield* Fiber.join(early)).tag, "CommitTimeout")
+        context.identity = member(1)
+        context.wake()
+        yield* Fiber.join(late)
+        assert.deepStrictEqual(context.requests().map(said), [["t0@6"]])
+      }),
+    { commitTimeout: 500 }
+  )
+
+  live("[30] of the coordinator's look-up tells which permission is missing", (context) =>
+    Effect.gen(function* () {
+      for (const broker of [context.first, context.second]) {
+        broker.on(FindCoordinator, ({ message }) =>
+          ScriptedBroker.respond({
+            coordinators: message.coordinatorKeys.map((key) => ({
+              key,
+              nodeId: -1,
+              host: "",
+              port: -1,
+              errorCode: codes.GROUP_AUTHORIZATION_FAILED
+            }))
+          })
+        )
+      }
+      const { error, tag } = yield* failure(context.commit(context.upTo(5)))
+      assert.strictEqual(tag, "NotAuthorized")
+      assert.include(error.message, "Read on group g")
+    })
+  )
+
+  live("the error gives the reason that can be cured, where other partitions were lost", (context) =>
+    Effect.gen(function* () {
+      const offsets = both(context, 5, 7)
+      context.leases[0].end()
+      context.inTurn((request) => answered(request, () => codes.OFFSET_METADATA_TOO_LARGE))
+      const { partitions, tag } = yield* failure(context.commit(offsets))
+      assert.strictEqual(tag, "MetadataTooLarge")
+      assert.deepStrictEqual([...partitions].sort(), [0, 1])
+    })
+  )
+
+  for (const [name, offsets, expected] of [
+    ["back after records", [9, "4"], "t0@4"],
+    ["before records that are further", ["4", 9], "t0@9"],
+    ["before records that are not", ["4", 3], "t0@4"]
+  ] as const) {
+    live(`C104 a request names a partition once: offsets that the user names, ${name}`, (context) =>
+      Effect.gen(function* () {
+        const open = gate(context)
+        const all = [yield* fork(context.commit(context.upTo(1, 1)))]
+        yield* until(() => context.requests().length === 1)
+        for (const next of offsets) {
+          const named = Offsets.from([{ topic: "t", partition: 0, offset: BigInt(next) }])
+          all.push(yield* fork(context.commit(typeof next === "string" ? named : context.upTo(next))))
+        }
+        open()
+        yield* Effect.forEach(all, Fiber.join)
+        assert.deepStrictEqual(context.requests().map(said), [["t1@1"], [expected]])
+      })
+    )
+  }
+
+  live("C104 what waits under an ended lease does not go with the partition's next lease", (context) =>
+    Effect.gen(function* () {
+      context.identity = undefined
+      const before = yield* fork(failure(context.commit(context.upTo(9))))
+      context.leases[0].end()
+      context.leases[0] = new Lease("t", 0)
+      const after = yield* fork(context.commit(context.upTo(4)))
+      context.identity = member(2)
+      context.wake()
+      assert.strictEqual((yield* Fiber.join(before)).tag, "PartitionLost")
+      yield* Fiber.join(after)
+      assert.deepStrictEqual(context.requests().map(said), [["t0@4"]])
+    })
+  )
+
+  live("C104 where reading has gone on elsewhere, what comes after may be further back", (context) =>
+    Effect.gen(function* () {
+      yield* context.commit(context.upTo(10))
+      context.leases[0].jumps++
+      assert.isUndefined(context.lastCommitted(context.leases[0]))
+      yield* context.commit(context.upTo(4))
+      assert.deepStrictEqual(context.requests().map(said), [["t0@10"], ["t0@4"]])
+    })
+  )
+
+  live("flush waits for what is on its way of its partitions alone, and does not fail", (context) =>
+    Effect.gen(function* () {
+      const open = gate(context)
+      const commit = yield* fork(context.commit(context.upTo(5)))
+      yield* until(() => context.requests().length === 1)
+      yield* context.flush([{ topic: "t", partition: 1 }])
+      const flushed = yield* fork(context.flush([{ topic: "t", partition: 0 }]))
+      yield* Effect.sleep(50)
+      assert.isUndefined(flushed.pollUnsafe())
+      open()
+      yield* Fiber.join(flushed)
+      yield* Fiber.join(commit)
+      context.inTurn((request) => answered(request, () => codes.OFFSET_METADATA_TOO_LARGE))
+      const failing = yield* fork(failure(context.commit(context.upTo(6))))
+      yield* context.flush([{ topic: "t", partition: 0 }])
+      assert.strictEqual((yield* Fiber.join(failing)).tag, "MetadataTooLarge")
+    })
+  )
+
+  live("what is under way when the consumer closes may be carried out; what comes later is not", (context) =>
+    Effect.gen(function* () {
+      context.inTurn(() => ScriptedBroker.silence)
+      const sent = yield* fork(failure(context.commit(context.upTo(5))))
+      yield* until(() => context.requests().length === 1)
+      yield* Scope.close(context.scope, Exit.void)
+      assert.deepInclude((yield* Fiber.join(sent)).reason, { _tag: "CommitTimeout", maybeCommitted: true })
+      const later = yield* failure(context.commit(context.upTo(6)))
+      assert.deepInclude(later.reason, { _tag: "CommitTimeout", maybeCommitted: false })
+      assert.include(later.error.message, "the consumer is closed")
     })
   )
 
