@@ -467,6 +467,31 @@ describe("Committer", () => {
     })
   )
 
+  live("C104 what is to be sent again under an ended lease gives way to the partition's next lease", (context) =>
+    Effect.gen(function* () {
+      let open = () => {}
+      const opened = new Promise<void>((resolve) => {
+        open = resolve
+      })
+      let isFirst = true
+      context.second.on(OffsetCommit, async (request) => {
+        if (!isFirst) return answered(request)
+        isFirst = false
+        await opened
+        return answered(request, () => codes.COORDINATOR_LOAD_IN_PROGRESS)
+      })
+      const before = yield* fork(failure(context.commit(context.upTo(9))))
+      yield* until(() => context.requests().length === 1)
+      context.leases[0].end()
+      context.leases[0] = new Lease("t", 0)
+      const after = yield* fork(context.commit(context.upTo(4)))
+      open()
+      assert.strictEqual((yield* Fiber.join(before)).tag, "PartitionLost")
+      yield* Fiber.join(after)
+      assert.deepStrictEqual(context.requests().map(said), [["t0@9"], ["t0@4"]])
+    })
+  )
+
   live("C104 where reading has gone on elsewhere, what comes after may be further back", (context) =>
     Effect.gen(function* () {
       yield* context.commit(context.upTo(10))
@@ -502,7 +527,9 @@ describe("Committer", () => {
       const sent = yield* fork(failure(context.commit(context.upTo(5))))
       yield* until(() => context.requests().length === 1)
       yield* Scope.close(context.scope, Exit.void)
-      assert.deepInclude((yield* Fiber.join(sent)).reason, { _tag: "CommitTimeout", maybeCommitted: true })
+      const { error, reason } = yield* Fiber.join(sent)
+      assert.deepInclude(reason, { _tag: "CommitTimeout", maybeCommitted: true })
+      assert.include(error.message, "the consumer is closed")
       const later = yield* failure(context.commit(context.upTo(6)))
       assert.deepInclude(later.reason, { _tag: "CommitTimeout", maybeCommitted: false })
       assert.include(later.error.message, "the consumer is closed")
