@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
 import { DeliveredRecord } from "./internal/consumer/DeliveredRecord.ts"
 import type { Lease } from "./internal/consumer/Lease.ts"
 import type { ConsumerRecord, TopicPartition } from "./Topic.ts"
@@ -24,7 +26,7 @@ export interface Entry extends TopicPartition {
 }
 
 /**
- * Offsets of partitions, each once.
+ * Offsets of partitions, each once. Equal (`Equal.equals`) to others that say the same of the same partitions.
  *
  * @category models
  * @since 0.1.0
@@ -44,7 +46,10 @@ export interface LeasedEntry extends Entry {
 
 type Topics = Map<string, Map<number, LeasedEntry>>
 
-class OffsetsImpl implements Offsets {
+const isSame = (one: LeasedEntry, other: LeasedEntry | undefined): boolean =>
+  one.offset === other?.offset && one.leaderEpoch === other.leaderEpoch && one.metadata === other.metadata
+
+class OffsetsImpl implements Offsets, Equal.Equal {
   readonly _tag = "Offsets"
   readonly #topics: Topics
 
@@ -64,6 +69,20 @@ class OffsetsImpl implements Offsets {
 
   *[Symbol.iterator](): Iterator<LeasedEntry> {
     for (const partitions of this.#topics.values()) yield* partitions.values()
+  }
+
+  // Leases end, and say nothing of how far a partition has been finished: they do not count.
+  [Equal.symbol](that: unknown): boolean {
+    if (!(that instanceof OffsetsImpl) || that.size !== this.size) return false
+    for (const entry of this) if (!isSame(entry, that.get(entry.topic, entry.partition))) return false
+    return true
+  }
+
+  [Hash.symbol](): number {
+    let sum = 0
+    // A sum, because the order of the partitions does not count.
+    for (const { offset, partition, topic } of this) sum = (sum + Hash.array([topic, partition, offset])) | 0
+    return Hash.optimize(sum)
   }
 
   toJSON(): unknown {

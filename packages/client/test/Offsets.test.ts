@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Equal, Hash, Schema } from "effect"
 import { DeliveredRecord } from "../src/internal/consumer/DeliveredRecord.ts"
 import { Lease } from "../src/internal/consumer/Lease.ts"
 import { LowWaterMark } from "../src/internal/consumer/LowWaterMark.ts"
@@ -25,6 +25,17 @@ describe("Offsets", () => {
     assert.strictEqual(offsets.size, 2)
     assert.strictEqual(describeOffsets(Offsets.of(record(2, 0))), "2=1")
     assert.strictEqual(Offsets.of([]).size, 0)
+  })
+
+  it("equals what says the same of the same partitions, under whatever lease", () => {
+    const offsets = Offsets.of([record(0, 1), record(1, 7)])
+    const same = Offsets.of([record(1, 7, new Lease("t", 1)), record(0, 1)])
+    assert.isTrue(Equal.equals(offsets, same))
+    assert.strictEqual(Hash.hash(offsets), Hash.hash(same))
+    for (const other of [Offsets.of([record(0, 1)]), Offsets.of([record(0, 1), record(1, 8)]), Offsets.empty]) {
+      assert.isFalse(Equal.equals(offsets, other))
+    }
+    assert.isFalse(Equal.equals(offsets, Offsets.withMetadata(offsets, "x")))
   })
 
   it("what was read under a lease that has ended does not stand in the way of what was read later", () => {
