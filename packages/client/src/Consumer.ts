@@ -226,8 +226,8 @@ export interface Options<T extends AnyTopic> extends FetchOptions {
    */
   readonly drainTimeout?: Duration.Input | undefined
   /**
-   * How long a reader may not ask for records of a partition that has some: then its stream fails with `Stalled`; the
-   * member stays in the group. May be infinite. Defaults to `maxPollInterval`.
+   * How long a reader may not ask for records of a partition that has some: then its stream, or `run`, fails with
+   * `Stalled`; the member stays in the group, and may be read again. May be infinite. Defaults to `maxPollInterval`.
    */
   readonly stallTimeout?: Duration.Input | undefined
   /** Most records of an array. Defaults to all of a batch. Java: `max.poll.records`. */

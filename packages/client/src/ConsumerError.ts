@@ -187,7 +187,11 @@ export class NoCommittedOffset extends Schema.TaggedError<NoCommittedOffset>(
   "kafka-effect/ConsumerError/NoCommittedOffset"
 )("NoCommittedOffset", { ...place, groupId: Schema.String }) {
   override get message(): string {
-    return `group ${this.groupId} has committed nothing for ${describePlace(this)}: set fallback to say where to begin, for example to "earliest"`
+    const who =
+      this.groupId === ""
+        ? "there is no group to have committed anything"
+        : `group ${this.groupId} has committed nothing`
+    return `${who} for ${describePlace(this)}: set fallback to say where to begin, for example to "earliest"`
   }
 }
 

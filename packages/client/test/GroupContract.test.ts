@@ -326,6 +326,28 @@ describe("Rebalance contract", () => {
   )
 
   live(
+    "5 C106: work that has stalled ends run; the member stays, and may be run again",
+    1,
+    ({ broker, consume, write }) =>
+      Effect.gen(function* () {
+        write(0, 0, 100, 10)
+        const one = yield* consume({ stallTimeout: "200 millis" })
+        const stalled = yield* Effect.flip(one.run(() => Effect.never))
+        assert.strictEqual("reason" in stalled && stalled.reason._tag, "Stalled")
+        assert.strictEqual(broker.of(LeaveGroup).length, 0)
+        let seen = 0
+        yield* Effect.forkScoped(
+          one.run((records) =>
+            Effect.sync(() => {
+              seen += records.length
+            })
+          )
+        )
+        yield* until(() => seen === 100)
+      })
+  )
+
+  live(
     "6 C108: the end of the scope: the work in hand, its commit, then Leave",
     1,
     ({ broker, consumeIn, offsets, write }) =>

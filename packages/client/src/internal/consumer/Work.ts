@@ -41,7 +41,10 @@ export const run = <A, E, R, R2>(
       const workers = yield* FiberSet.make<void, never>()
       const failed = yield* Deferred.make<never, E | ConsumerError | SerdeError>()
 
-      const work = (owned: OwnedPartition, isGivenUp: () => boolean): Effect.Effect<void, never, R | R2> =>
+      const work = (
+        owned: OwnedPartition,
+        end: { reason: "given up" | ConsumerError | undefined }
+      ): Effect.Effect<void, never, R | R2> =>
         workOn(owned, delivery, task).pipe(
           Effect.ensuring(
             Effect.sync(() => {
@@ -50,11 +53,18 @@ export const run = <A, E, R, R2>(
               if (owned.isEnding) owned.release()
             })
           ),
-          Effect.exit,
-          Effect.flatMap((exit) =>
+          // Also when it is interrupted, which ends all that comes behind.
+          Effect.onExit((exit) => {
+            const { reason } = end
+            // Nobody would go on with a partition whose work has stalled.
+            if (reason !== undefined && reason !== "given up") return Effect.asVoid(Deferred.fail(failed, reason))
             // An interrupt of the user's own making is a failure like others: the partition would stand still.
-            Exit.isFailure(exit) && !isGivenUp() ? Effect.asVoid(Deferred.failCause(failed, exit.cause)) : Effect.void
-          )
+            if (Exit.isFailure(exit) && reason === undefined)
+              return Effect.asVoid(Deferred.failCause(failed, exit.cause))
+            return Effect.void
+          }),
+          Effect.exit,
+          Effect.asVoid
         )
 
       const startAll: Effect.Effect<void, ConsumerError, R | R2> = Effect.gen(function* () {
@@ -63,13 +73,10 @@ export const run = <A, E, R, R2>(
           if (owned.isEnding || owned.isRead) continue
           owned.isRead = true
           // Who takes a partition away does not wait for ever.
-          let isGivenUp = false
-          const fiber = yield* FiberSet.run(
-            workers,
-            work(owned, () => isGivenUp)
-          )
+          const end: { reason: "given up" | ConsumerError | undefined } = { reason: undefined }
+          const fiber = yield* FiberSet.run(workers, work(owned, end))
           owned.interrupt = () => {
-            isGivenUp = true
+            end.reason = owned.failure ?? "given up"
             fiber.interruptUnsafe()
           }
         }
