@@ -100,19 +100,25 @@ export class MemberState {
 
   want(reason: string): void {
     if (this.phase === "ended") return
+    this.note(reason)
+    this.changed.openUnsafe()
+  }
+
+  private note(reason: string): void {
     if (this.phase === "member" && this.wanted === undefined && !this.hasBeaten) this.failures++
     this.wanted ??= reason
-    this.changed.openUnsafe()
   }
 
   /** The partitions are gone; the id stays unless it is forgotten. */
   lose(reason: string, { forget = false } = {}): void {
     if (this.phase === "ended") return
-    this.want(reason)
-    if (this.phase !== "outside") this.enter("outside")
+    this.note(reason)
     this.generation = -1
     if (forget) this.memberId = ""
+    if (this.phase !== "outside") this.enter("outside")
     this.takeAll()
+    // Last: who waits for it goes on at once, and must find all of this.
+    this.changed.openUnsafe()
   }
 
   /** It is over. */
@@ -128,8 +134,8 @@ export class MemberState {
     if (this.owned.length === 0) return
     this.lost = [...this.lost, ...this.owned]
     this.owned = []
-    this.hasLost.openUnsafe()
     this.told.closeUnsafe()
+    this.hasLost.openUnsafe()
   }
 
   /** The owner has heard of what was taken. */
