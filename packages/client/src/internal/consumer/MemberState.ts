@@ -115,11 +115,11 @@ export class MemberState {
   lose(reason: string, { forget = false } = {}): void {
     if (this.phase === "ended") return
     this.note(reason)
-    if (this.phase !== "outside") this.enter("outside")
     this.generation = -1
     if (forget) this.memberId = ""
+    if (this.phase !== "outside") this.enter("outside")
     this.loseAll(reason)
-    // Last: the member's fiber may run at once, and has to tell of the loss before it joins.
+    // Last: who waits for it goes on at once, and must find all of this.
     this.changed.openUnsafe()
   }
 
@@ -137,8 +137,8 @@ export class MemberState {
     this.lost = [...this.lost, ...this.owned]
     this.lostBecause = reason
     this.owned = []
-    this.hasLost.openUnsafe()
     this.told.closeUnsafe()
+    this.hasLost.openUnsafe()
   }
 
   /** The owner has heard of what was taken. */
