@@ -137,8 +137,11 @@ export const make = Effect.fnUntraced(function* (
     const reason = state.join()
     yield* log(state, `joining: ${reason}`)
     const joined = yield* Effect.result(joiner.join(reason))
-    if (Result.isSuccess(joined)) yield* accept(joined.success)
-    else if (joined.failure._tag === "KafkaError") yield* failed(joined.failure, reason)
+    // What it kept may have been lost meanwhile, and even the place that it was given.
+    yield* tellLost
+    if (Result.isSuccess(joined)) {
+      if (state.phase === "syncing") yield* accept(joined.success)
+    } else if (joined.failure._tag === "KafkaError") yield* failed(joined.failure, reason)
     else state.fail(joined.failure)
   })
 
@@ -206,6 +209,14 @@ export const make = Effect.fnUntraced(function* (
     Effect.forkIn(Effect.annotateLogs(effect, { "kafka.group": options.groupId }), scope)
   yield* start(Heartbeats.run(cluster, options, state, requests))
   yield* start(joiner.watch)
+  yield* start(
+    Effect.forever(
+      Effect.delay(
+        Effect.sync(() => state.pulse()),
+        options.sessionTimeout / 4
+      )
+    )
+  )
   yield* start(life)
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(leave), leaveTimeout))
 
