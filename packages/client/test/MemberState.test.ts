@@ -32,7 +32,10 @@ const member = () => {
     now = sessionTimeout
     state.expire()
   }
-  return { state, expire }
+  const sleep = (millis: number) => {
+    now += millis
+  }
+  return { state, expire, sleep }
 }
 
 it.effect("who waits for a change finds a loss whole", () =>
@@ -67,3 +70,23 @@ it.effect("records are handed over again as soon as a loss was told, even by who
     assert.isTrue(Option.isSome(Option.fromNullishOr(told.pollUnsafe())))
   })
 )
+
+it("a process that stood still while it joined has lost what it kept; one that only waits for the answer has not", () => {
+  for (const isSyncing of [false, true]) {
+    const waiting = member()
+    waiting.state.join()
+    if (isSyncing) waiting.state.sync("member", 2)
+    for (let quarter = 0; quarter < 20; quarter++) {
+      waiting.sleep(sessionTimeout / 4)
+      waiting.state.pulse()
+    }
+    assert.deepStrictEqual(waiting.state.owned, [partition])
+
+    const asleep = member()
+    asleep.state.join()
+    if (isSyncing) asleep.state.sync("member", 2)
+    asleep.sleep(sessionTimeout)
+    assert.isUndefined(asleep.state.identity())
+    assert.deepStrictEqual([asleep.state.owned, asleep.state.lost], [[], [partition]])
+  }
+})

@@ -112,6 +112,14 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => requests.joined)
   yield* start(Heartbeats.run(cluster, options, state, requests))
   yield* start(rebalance.watch)
+  yield* start(
+    Effect.forever(
+      Effect.delay(
+        Effect.sync(() => state.pulse()),
+        options.sessionTimeout / 4
+      )
+    )
+  )
   yield* start(life)
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(leave), leaveTimeout))
 

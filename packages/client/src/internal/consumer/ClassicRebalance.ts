@@ -87,10 +87,13 @@ export const make = (
     const reason = state.join()
     yield* state.log(`joining: ${reason}`)
     const joined = yield* Effect.result(joiner.join(reason))
+    // What it kept may have been lost meanwhile, and even the place that it was given.
+    yield* handovers.tellLost
     if (Result.isFailure(joined)) {
       if (joined.failure._tag === "KafkaError") return yield* failed(joined.failure, reason)
       return state.fail(joined.failure)
     }
+    if (state.phase !== "syncing") return
     // What it owns its owner has been told of: who leaves meanwhile gives it back.
     const revoked = yield* Effect.uninterruptible(accept(joined.success))
     if (revoked.length > 0) {

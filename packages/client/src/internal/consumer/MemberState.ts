@@ -56,11 +56,14 @@ export class MemberState {
   /** When the newest request was sent that the coordinator has answered as to a member, in milliseconds of the clock. */
   private contact = Number.NEGATIVE_INFINITY
   private hasBeaten = false
+  /** When this process was known to be awake, in milliseconds of the clock. */
+  private pulsedAt: number
   private current: MemberIdentity | undefined
 
   constructor(options: Options, now: () => number) {
     this.options = options
     this.now = now
+    this.pulsedAt = now()
   }
 
   /** Undefined while nothing could be committed. */
@@ -89,6 +92,17 @@ export class MemberState {
   /** A session that has run out is a loss, whatever the coordinator would say: another may have the partitions by now. */
   expire(): void {
     if (this.phase === "member" && this.remaining() <= 0) this.lose(this.silence())
+    // The answer to Join may have come long ago, and the member have been given up since.
+    const hasAsked = this.phase === "joining" || this.phase === "syncing"
+    if (hasAsked && this.owned.length > 0 && this.now() - this.pulsedAt >= this.options.sessionTimeout) {
+      this.lose(`this process has stood still for longer than ${this.options.sessionTimeout} ms (sessionTimeout)`)
+    }
+  }
+
+  /** This process is awake: to be said several times per session. Notices when it was not. */
+  pulse(): void {
+    this.expire()
+    this.pulsedAt = this.now()
   }
 
   /** Likewise for what it keeps while it tries to join; not while a Join waits at the coordinator, which is no silence. */
