@@ -2,7 +2,8 @@
  * Cuts a stream of bytes into Kafka's frames: an int32 of the size, then that many bytes.
  *
  * Incremental: bytes may come in pieces of any size. A frame that lies within one piece is a view of it; a frame that
- * spans pieces is put together in a buffer of its own, which grows with what has come, not with what was announced.
+ * spans pieces is put together in a buffer of its own; that of a very large one grows with what has come, not with what
+ * was announced.
  * Pieces are never written to and buffers never used again: views stay valid after later pushes. A splitter that has
  * thrown is dead.
  *
@@ -29,8 +30,11 @@ const headerSize = 4
 // The smallest response is its correlation id.
 const minimumFrameSize = 4
 
-// What is allocated for a frame before any of it has come: most frames need no second buffer.
+// What is allocated for a frame of any size before any of it has come.
 const firstBuffer = 64 * 1024
+
+// A frame up to this size is allocated at once: it is copied once, and memory that nothing was written to costs little.
+const wholeBuffer = 64 * 1024 * 1024
 
 const noBytes = new Uint8Array(0)
 
@@ -45,14 +49,17 @@ export const make = (options: {
   let headerBytes = 0
   // Size of the frame that is being read; -1 while its header is.
   let size = -1
-  let buffer = noBytes
+  let buffer: Uint8Array = noBytes
   let filled = 0
   let isFirst = true
 
   const fill = (piece: Uint8Array): void => {
     const wanted = filled + piece.length
     if (wanted > buffer.length) {
-      const grown = new Uint8Array(Math.min(size, Math.max(wanted, buffer.length * 2, firstBuffer)))
+      // Not filled with zeros: each byte is written before the frame is given out.
+      const grown = Buffer.allocUnsafeSlow(
+        size <= wholeBuffer ? size : Math.min(size, Math.max(wanted, buffer.length * 2, firstBuffer))
+      )
       grown.set(buffer.subarray(0, filled))
       buffer = grown
     }
