@@ -5,8 +5,8 @@
  * come as one stream, as a stream per partition, or to a function (`run`); what has been finished is committed. `assign`
  * reads chosen partitions from chosen positions, without a group: to the end, or for ever.
  *
- * The streams' arrays are Kafka's batches. Fetches run ahead of the reader, under a budget of bytes; lost connections,
- * moved leaders and coordinators, and rebalances of the group are waited out.
+ * The streams' arrays are Kafka's batches; small ones of a partition come together. Fetches run ahead of the reader, under
+ * a budget of bytes; lost connections, moved leaders and coordinators, and rebalances of the group are waited out.
  *
  * @since 0.1.0
  */
@@ -230,7 +230,7 @@ export interface Options<T extends AnyTopic> extends FetchOptions {
    * `Stalled`; the member stays in the group, and may be read again. May be infinite. Defaults to `maxPollInterval`.
    */
   readonly stallTimeout?: Duration.Input | undefined
-  /** Most records of an array. Defaults to all of a batch. Java: `max.poll.records`. */
+  /** Most records of an array. Defaults to all of a batch, or 1,000 of small ones together. Java: `max.poll.records`. */
   readonly maxPollRecords?: number | undefined
   /** Streams end when nothing came for so long. Defaults to never. */
   readonly idleTimeout?: Duration.Input | undefined

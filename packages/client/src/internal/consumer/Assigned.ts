@@ -36,7 +36,7 @@ export const stream = <T extends AnyTopic>(
       const topics = new Map<string, T>(options.partitions.map(([topic]) => [topic.name, topic]))
       const fetcher = yield* Fetcher.make(cluster, parsed)
       fetcher.add(partitions)
-      return Stream.fromPull(Effect.succeed(pullFrom(fetcher, topics, parsed)))
+      return Stream.fromPull(Effect.succeed(pullFrom(fetcher, topics, parsed.checkCrcs)))
     })
   )
 
@@ -126,18 +126,23 @@ const positioned = Effect.fnUntraced(function* <T extends AnyTopic>(
 const pullFrom = <T extends AnyTopic>(
   fetcher: Fetcher.Fetcher,
   topics: ReadonlyMap<string, T>,
-  options: Decoding.Options
+  checkCrcs: boolean
 ): Pull.Pull<Arr.NonEmptyReadonlyArray<RecordOf<T>>, ConsumerError | SerdeError, void, ServicesOf<T>> => {
+  const options = { checkCrcs, fetcher, maxRecords: Decoding.fullArray }
+  /** What is met behind the records that came before it. */
+  let failure: SerdeError | undefined
   const pull: Pull.Pull<
     Arr.NonEmptyReadonlyArray<RecordOf<T>>,
     ConsumerError | SerdeError,
     void,
     ServicesOf<T>
-  > = Effect.flatMap(fetcher.take, (taken) => {
+  > = Effect.suspend(() => (failure === undefined ? next : Effect.fail(failure)))
+  const next: typeof pull = Effect.flatMap(fetcher.take, (taken) => {
     if (taken === undefined) return Cause.done()
     const topic = topics.get(taken.source.topic)!
-    return Effect.flatMap(Decoding.decode(taken, topic, options), ({ records, undecoded }) => {
-      if (undecoded.length > 0) return Effect.fail(undecoded[0].error)
+    return Effect.flatMap(Decoding.decode(taken, topic, options), (decoded) => {
+      failure = decoded.undecoded[0]?.error
+      const { records } = failure === undefined ? decoded : Decoding.upToUndecoded(decoded)
       return Arr.isReadonlyArrayNonEmpty(records) ? Effect.succeed(records) : pull
     })
   })

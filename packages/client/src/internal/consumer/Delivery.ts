@@ -1,8 +1,9 @@
 /**
  * Hands fetched records over to readers, array by array, and keeps track of how far each partition was handed over.
  *
- * An array is what is left of one of Kafka's batches, or a part of it (`maxPollRecords`). What was taken out of the
- * fetcher and must not be handed over after all is dropped (revoked, sought) or put back (paused).
+ * An array is what is left of one of Kafka's batches, of several small ones behind each other, or a part of that
+ * (`maxPollRecords`). What was taken out of the fetcher and must not be handed over after all is dropped (revoked, sought)
+ * or put back (paused).
  *
  * @since 0.1.0
  */
@@ -10,7 +11,8 @@ import * as Effect from "effect/Effect"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
 import type { ConsumerMetrics } from "./ConsumerMetrics.ts"
-import type { Decoded, Undecoded } from "./Decoding.ts"
+import { type Decoded, type Undecoded, upToUndecoded } from "./Decoding.ts"
+import type { FetchedBatch } from "./FetchedPartition.ts"
 import type { Fetcher, Taken } from "./Fetcher.ts"
 import type { OwnedPartition, Place } from "./OwnedPartition.ts"
 
@@ -23,7 +25,7 @@ import type { OwnedPartition, Place } from "./OwnedPartition.ts"
 export type Policy = "fail" | "skip" | "give"
 
 /** Records for a reader. @internal */
-export interface Delivered<A> extends Decoded<A> {
+export interface Delivered<A> extends Omit<Decoded<A>, "more"> {
   readonly owned: OwnedPartition
   /** Behind all of them. */
   readonly end: Place
@@ -49,7 +51,7 @@ export const firstOf = <A>({ raw, undecoded }: Delivered<A>): bigint => {
   return places.reduce((first, offset) => (offset < first ? offset : first))
 }
 
-/** The part of a batch that is not handed over yet. */
+/** The part of what was decoded that is not handed over yet. */
 interface Rest<A> {
   readonly taken: Taken
   readonly version: number
@@ -82,8 +84,9 @@ export const make = <A, R>(
   /** Hands over as much as goes into one array. */
   const hand = (owned: OwnedPartition, rest: Rest<A>): Delivered<A> => {
     const { decoded, failure, from, taken } = rest
-    const { raw, records, undecoded } = decoded
-    const { lastOffset, partitionLeaderEpoch: leaderEpoch } = taken.batch
+    const { more, raw, records, undecoded } = decoded
+    // All are of one leader epoch.
+    const { lastOffset, partitionLeaderEpoch: leaderEpoch } = (more.at(-1) ?? taken).batch
     const until = Math.min(records.length, from + maxPollRecords)
     const isLast = until === records.length && failure === undefined
     if (isLast) rests.delete(owned)
@@ -112,10 +115,11 @@ export const make = <A, R>(
     return Effect.undefined
   }
 
-  const back = (owned: OwnedPartition, { batch }: Taken, from: bigint): void => {
-    const { fetched } = owned
-    fetched.queue.unshift({ batch, from })
-    fetched.queuedBytes += batch.bytes.length
+  const back = ({ fetched }: OwnedPartition, batches: ReadonlyArray<FetchedBatch>, from: bigint): void => {
+    for (let index = batches.length - 1; index >= 0; index--) {
+      const one = batches[index]
+      if (one.batch.lastOffset >= from) fetched.putBack({ batch: one.batch, from: one.from > from ? one.from : from })
+    }
   }
 
   const restOf = (owned: OwnedPartition): Rest<A> | undefined => {
@@ -139,15 +143,7 @@ export const make = <A, R>(
     const rest = { taken, version, decoded, from: 0, failure: undefined }
     if (decoded.undecoded.length === 0 || policy === "give") return rest
     if (policy === "skip") return { ...rest, decoded: { ...decoded, undecoded: [] } }
-    const [{ error, record }] = decoded.undecoded
-    const before = decoded.raw.findIndex(({ offset }) => offset > record.offset)
-    const count = before < 0 ? decoded.raw.length : before
-    const { raw, records } = decoded
-    return {
-      ...rest,
-      decoded: { records: records.slice(0, count), raw: raw.slice(0, count), undecoded: [] },
-      failure: error
-    }
+    return { ...rest, decoded: upToUndecoded(decoded), failure: decoded.undecoded[0].error }
   }
 
   const handSome = (owned: OwnedPartition, rest: Rest<A>): Effect.Effect<Delivered<A> | undefined, SerdeError> => {
@@ -161,18 +157,22 @@ export const make = <A, R>(
     const owned = ownerOf(taken)
     const { version } = taken.source
     // It was not handed over: another reader meets it again.
+    let out: ReadonlyArray<FetchedBatch> = [taken]
     const undo = Effect.sync(() => {
-      if (!owned.isEnding && version === taken.source.version) back(owned, taken, taken.from)
+      if (!owned.isEnding && version === taken.source.version) back(owned, out, taken.from)
     })
     return Effect.flatMap(
       Effect.onError(
-        Effect.tap(decode(taken, owned), () => told),
+        Effect.tap(decode(taken, owned), ({ more }) => {
+          if (more.length > 0) out = [taken, ...more]
+          return told
+        }),
         () => undo
       ),
       (decoded) => {
         if (owned.isEnding || version !== taken.source.version) return Effect.undefined
         if (taken.source.isPaused) {
-          back(owned, taken, taken.from)
+          back(owned, out, taken.from)
           return Effect.undefined
         }
         const rest = restFrom(taken, version, decoded)
@@ -225,7 +225,8 @@ export const make = <A, R>(
     rests.delete(owned)
     const { decoded, from, taken } = rest
     // What comes next is a record, or the first one that cannot be decoded: it follows the last record.
-    back(owned, taken, from < decoded.raw.length ? decoded.raw[from].offset : (owned.handed?.offset ?? taken.from))
+    const at = from < decoded.raw.length ? decoded.raw[from].offset : (owned.handed?.offset ?? taken.from)
+    back(owned, [taken, ...decoded.more], at)
   }
 
   return {

@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+
+import type { Batch } from "@kafka-effect/protocol/Record"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,6 +22,8 @@ export interface Taken extends FetchedBatch {
 export interface FetchReaders {
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
   readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
+  /** The batch behind the one that was taken of a partition, if it is there already and wanted. */
+  readonly takeNext: (source: FetchedPartition, isWanted: (batch: Batch) => boolean) => FetchedBatch | undefined
   /** Something may have changed for those who wait. */
   readonly notify: (partitions: ReadonlyArray<FetchedPartition>) => void
   /** Every reader comes to its end, or fails, from now on. */
@@ -67,6 +71,11 @@ export const make = (options: {
     turns.spend(batch.batch.bytes.length)
     onTaken(source)
     return { ...batch, source }
+  }
+
+  const takeNext: FetchReaders["takeNext"] = (source, isWanted) => {
+    const { queue } = source
+    return queue.length > 0 && !source.isPaused && isWanted(queue[0].batch) ? taken(source) : undefined
   }
 
   const waitFor = (latch: Latch.Latch): Effect.Effect<void> => Effect.map(latch.await, turns.turned)
@@ -118,5 +127,5 @@ export const make = (options: {
     notify([...partitions])
   }
 
-  return { take, takeFrom, notify, end, die }
+  return { take, takeFrom, takeNext, notify, end, die }
 }

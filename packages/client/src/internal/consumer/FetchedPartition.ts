@@ -235,6 +235,12 @@ export class FetchedPartition {
     if (taken !== undefined) this.queuedBytes -= taken.batch.bytes.length
     return taken
   }
+
+  /** Puts back what was taken, in front of the rest. */
+  putBack(taken: FetchedBatch): void {
+    this.queue.unshift(taken)
+    this.queuedBytes += taken.batch.bytes.length
+  }
 }
 
 /** @internal */

@@ -56,6 +56,8 @@ export interface Fetcher {
   readonly take: Effect.Effect<Taken | undefined, ConsumerError>
   /** The next batch of one partition: waits for it; undefined when it was read to its end, or was removed. */
   readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
+  /** The batch behind the one that was taken of a partition, if it is there already and wanted. */
+  readonly takeNext: FetchReaders.FetchReaders["takeNext"]
   /** Looks again at partitions that were paused, resumed or sought. */
   readonly wake: () => void
   /** Readers come to their end, or fail. */
@@ -233,6 +235,7 @@ export const make = Effect.fnUntraced(function* (
     },
     take: readers.take,
     takeFrom: readers.takeFrom,
+    takeNext: readers.takeNext,
     end: readers.end,
     wake
   }

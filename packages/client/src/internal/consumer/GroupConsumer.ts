@@ -92,11 +92,12 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
       publish({ _tag: "OffsetReset", partition: { topic, partition }, from, to, cause })
     }
   })
+  const maxRecords = Math.min(Decoding.fullArray, settings.maxPollRecords)
   const decode = (taken: Fetcher.Taken, { lease, topic }: OwnedPartition) => {
     const known = subscription.topicOf(topic)
     // Unsubscribed from, it is about to be taken away.
-    if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [] })
-    return Decoding.decode(taken, known, { checkCrcs: settings.checkCrcs, lease })
+    if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [], more: [] })
+    return Decoding.decode(taken, known, { checkCrcs: settings.checkCrcs, lease, fetcher, maxRecords })
   }
   const delivery = Delivery.make(fetcher, {
     maxPollRecords: settings.maxPollRecords,
