@@ -9,26 +9,33 @@ export interface Measured {
   /** Of the whole process. */
   readonly cpuMicros: number
   readonly rssMegabytes: number
+  /** Milliseconds before the work began. */
+  readonly startMillis?: number
   /** Milliseconds. */
   readonly latency?: readonly [p50: number, p99: number]
 }
 
 export type Way = (...args: ReadonlyArray<string>) => Promise<Measured>
 
-/** Time and CPU of a piece of work, which gives latencies or nothing. */
+/** Time and CPU of a piece of work, from when it says that it begins, or from its call; it gives latencies or nothing. */
 export const measured = async (
   records: number,
-  work: () => Promise<readonly [number, number] | undefined>
+  work: (begin: () => void) => Promise<readonly [number, number] | undefined>
 ): Promise<Measured> => {
-  const cpu = process.cpuUsage()
-  const start = performance.now()
-  const latency = await work()
+  const called = performance.now()
+  let cpu = process.cpuUsage()
+  let start = called
+  const latency = await work(() => {
+    cpu = process.cpuUsage()
+    start = performance.now()
+  })
   const seconds = (performance.now() - start) / 1000
   const { system, user } = process.cpuUsage(cpu)
   return {
     recordsPerSecond: records / seconds,
     cpuMicros: (system + user) / records,
     rssMegabytes: process.resourceUsage().maxRSS / 1024,
+    ...(start === called ? {} : { startMillis: start - called }),
     ...(latency === undefined ? {} : { latency })
   }
 }
@@ -66,12 +73,13 @@ export const print = (results: ReadonlyMap<string, ReadonlyArray<Measured>>): vo
   const limit = best(limits).recordsPerSecond
   console.table(
     [...results].map(([way, all]) => {
-      const { cpuMicros, latency, recordsPerSecond, rssMegabytes } = best(all)
+      const { cpuMicros, latency, recordsPerSecond, rssMegabytes, startMillis } = best(all)
       return {
         way,
         "records/s": Math.round(recordsPerSecond).toLocaleString("en"),
         "of the socket": `${Math.round((recordsPerSecond / limit) * 100)} %`,
         "CPU µs/record": cpuMicros.toFixed(2),
+        "joining ms": startMillis === undefined ? "" : Math.round(startMillis),
         "p50, p99 ms": latency === undefined ? "" : latency.map((time) => time.toFixed(1)).join(", "),
         "peak MB": Math.round(rssMegabytes)
       }
