@@ -8,14 +8,14 @@
  */
 import * as NodeDns from "node:dns/promises"
 import * as NodeNet from "node:net"
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Socket from "effect/socket/Socket"
+import type * as Socket from "effect/socket/Socket"
+import * as NodeByteSocket from "./internal/NodeByteSocket.ts"
 
 /**
  * A host and a port, as a user or a broker's metadata names them.
@@ -107,29 +107,13 @@ const canonicalName = (ip: string): Effect.Effect<string> =>
     )
   )
 
-const open = Effect.fnUntraced(function* (
-  options: OpenOptions
-): Effect.fn.Return<ByteSocket, Socket.SocketError, Scope.Scope> {
-  const socket = yield* NodeSocket.makeNet({
-    host: options.ip,
-    port: options.port,
-    noDelay: true,
-    keepAlive: true,
-    openTimeout: options.timeout
-  })
-  const pull = yield* Socket.readerBytes(socket)
-  const writer = yield* socket.writer
-  const destroy = Effect.ignore(writer.write(new Socket.CloseEvent(1000)))
-  return { pull, write: writer.writeAll, destroy }
-})
-
 /**
  * Node's sockets, in plaintext.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const plaintext: Transport = { resolve, canonicalName, open }
+export const plaintext: Transport = { resolve, canonicalName, open: NodeByteSocket.open }
 
 /**
  * The transport of every connection that is opened. Defaults to `plaintext`.

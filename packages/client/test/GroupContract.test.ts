@@ -104,7 +104,7 @@ describe("Rebalance contract", () => {
       for (const partition of [0, 1]) write(partition, 0, 1000, 10)
       const gate = yield* Deferred.make<void>()
       const seen: Array<string> = []
-      const one = yield* consume()
+      const one = yield* consume({ maxPollRecords: 10 })
       yield* Effect.forkScoped(
         one.run((records) =>
           Effect.suspend(() => {
@@ -114,7 +114,7 @@ describe("Rebalance contract", () => {
         )
       )
       yield* until(() => seen.length === 20)
-      const two = yield* consume()
+      const two = yield* consume({ maxPollRecords: 10 })
       yield* until(() => broker.of(JoinGroup).length >= 4)
       yield* Effect.sleep(300)
       // The work is not done: nothing has changed hands, and the member is alive.
@@ -296,7 +296,7 @@ describe("Rebalance contract", () => {
   live("5 C106: a stall fails that partition's stream alone; the member stays", 2, ({ broker, consume, write }) =>
     Effect.gen(function* () {
       for (const partition of [0, 1]) write(partition, 0, 100, 10)
-      const one = yield* consume({ stallTimeout: "300 millis" })
+      const one = yield* consume({ maxPollRecords: 10, stallTimeout: "300 millis" })
       const failures: Array<string> = []
       const counts = [0, 0]
       yield* one.partitions.pipe(
@@ -331,7 +331,7 @@ describe("Rebalance contract", () => {
     ({ broker, consume, write }) =>
       Effect.gen(function* () {
         write(0, 0, 100, 10)
-        const one = yield* consume({ stallTimeout: "200 millis" })
+        const one = yield* consume({ maxPollRecords: 10, stallTimeout: "200 millis" })
         const stalled = yield* Effect.flip(one.run(() => Effect.never))
         assert.strictEqual("reason" in stalled && stalled.reason._tag, "Stalled")
         assert.strictEqual(broker.of(LeaveGroup).length, 0)
@@ -354,7 +354,7 @@ describe("Rebalance contract", () => {
       Effect.gen(function* () {
         write(0, 0, 100, 10)
         const scope = yield* Scope.make()
-        const one = yield* consumeIn(scope, { autoCommitInterval: "1 minute" })
+        const one = yield* consumeIn(scope, { maxPollRecords: 10, autoCommitInterval: "1 minute" })
         let seen = 0
         const running = yield* Effect.forkScoped(
           one.run((records) =>
@@ -616,7 +616,7 @@ describe("run", () => {
   live("enableAutoCommit commits nothing of the array in hand", 1, ({ consume, offsets, write }) =>
     Effect.gen(function* () {
       write(0, 0, 30, 10)
-      const one = yield* consume({ enableAutoCommit: true })
+      const one = yield* consume({ maxPollRecords: 10, enableAutoCommit: true })
       let arrays = 0
       yield* one.records.pipe(
         Stream.runForEachArray(() => (++arrays === 2 ? Effect.never : Effect.void)),
@@ -631,7 +631,7 @@ describe("run", () => {
   live("the committing sink commits by count, by time, and at the end", 1, ({ consume, offsets, write }) =>
     Effect.gen(function* () {
       write(0, 0, 30, 10)
-      const one = yield* consume()
+      const one = yield* consume({ maxPollRecords: 10 })
       yield* one.records.pipe(Stream.take(30), Stream.run(one.committing({ records: 20, every: "1 minute" })))
       assert.deepStrictEqual(offsets.commits(), ["t0=20", "t0=30"])
       write(0, 30, 10)

@@ -30,7 +30,8 @@ export const linksOf = (records: ReadonlyArray<Record>): ReadonlyArray<Tracer.Sp
   const links: Array<Tracer.SpanLink> = []
   for (let index = 0; index < records.length && links.length < maxLinks; index++) {
     const { headers } = records[index]
-    for (const [name, value] of headers) {
+    for (let at = 0; at < headers.length; at++) {
+      const [name, value] = headers[at]
       if (name !== "traceparent" || value === null) continue
       const link = linkOf(value)
       if (link !== undefined) links.push(link)
