@@ -412,3 +412,32 @@ const readHeaders = (data: Uint8Array, start: number, end: number, index: number
   next = position
   return headers
 }
+
+/**
+ * A copy of a batch as a broker puts it into its log: with its offset there, the leader's epoch, and, where the log keeps
+ * the times of appending, that time for all records.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const appended = (
+  batch: RecordBatch,
+  options: {
+    readonly baseOffset: bigint
+    readonly partitionLeaderEpoch: number
+    /** Milliseconds since 1970. */
+    readonly appendTime?: number | undefined
+  }
+): Uint8Array => {
+  const bytes = Uint8Array.from(batch.bytes)
+  const view = new DataView(bytes.buffer)
+  view.setBigInt64(0, options.baseOffset)
+  view.setInt32(at.partitionLeaderEpoch, options.partitionLeaderEpoch)
+  if (options.appendTime !== undefined) {
+    view.setInt16(at.attributes, view.getInt16(at.attributes) | appendTimeFlag)
+    view.setBigInt64(at.maxTimestamp, BigInt(options.appendTime))
+    // The offset and the epoch are in front of what the checksum is of.
+    view.setUint32(at.crc, crc32c(new Uint8Array(bytes.buffer, at.attributes)))
+  }
+  return bytes
+}

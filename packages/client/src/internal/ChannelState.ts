@@ -8,6 +8,7 @@
  */
 import { ByteReader } from "@kafka-effect/protocol/ByteReader"
 import { ByteWriter } from "@kafka-effect/protocol/ByteWriter"
+import * as FrameSplitter from "@kafka-effect/protocol/FrameSplitter"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -24,7 +25,6 @@ import {
   RequestTimeout
 } from "../KafkaError.ts"
 import { describeSocketError } from "../Transport.ts"
-import * as FrameSplitter from "./FrameSplitter.ts"
 import { RequestPipeline } from "./RequestPipeline.ts"
 
 /** @internal */

@@ -11,7 +11,12 @@
  */
 import * as Data from "effect/Data"
 
-/** @internal */
+/**
+ * A size that no frame can have: nothing behind it can be read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
 export class FrameError extends Data.TaggedError("FrameError")<{
   /** The announced size in bytes. */
   readonly size: number
@@ -19,7 +24,12 @@ export class FrameError extends Data.TaggedError("FrameError")<{
   readonly isFirst: boolean
 }> {}
 
-/** @internal */
+/**
+ * Takes the bytes of one connection, in their order.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface FrameSplitter {
   /** Takes the next piece; calls `onFrame` for each frame that is whole now. Throws `FrameError`. */
   readonly push: (chunk: Uint8Array) => void
@@ -38,7 +48,12 @@ const wholeBuffer = 64 * 1024 * 1024
 
 const noBytes = new Uint8Array(0)
 
-/** @internal */
+/**
+ * A splitter for one connection.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const make = (options: {
   /** Largest frame in bytes, without its size. */
   readonly maxFrameSize: number

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as FrameSplitter from "../src/internal/FrameSplitter.ts"
+import * as FrameSplitter from "../src/FrameSplitter.ts"
 
 const limit = 1000
 

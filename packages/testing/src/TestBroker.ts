@@ -1,0 +1,183 @@
+/**
+ * A Kafka cluster inside the process: it speaks the wire protocol, keeps its logs in memory, and does what a test wants.
+ *
+ * `layerKafka` gives an application a `Kafka` client together with a cluster to talk to, in one line. Tests script answers
+ * and pull levers through the `TestBroker` service beside it.
+ *
+ * @since 0.1.0
+ */
+import type { Api } from "@kafka-effect/protocol/Api"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Kafka from "kafka-effect/Kafka"
+import type { KafkaError } from "kafka-effect/KafkaError"
+import type { Reply } from "./Control.ts"
+import * as BrokerNodes from "./internal/BrokerNodes.ts"
+import * as Cluster from "./internal/Cluster.ts"
+import * as Controls from "./internal/Controls.ts"
+import * as Loop from "./internal/Loop.ts"
+import * as Release from "./internal/Release.ts"
+import * as TcpNetwork from "./internal/TcpNetwork.ts"
+
+/**
+ * What the cluster is like.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** How many brokers there are; their ids begin with 0. Defaults to 1. */
+  readonly brokers?: number | undefined
+  /** Topics that are there from the start, with their numbers of partitions. */
+  readonly topics?: Readonly<Record<string, number>> | undefined
+  /** The port of the first broker; the others are on the ports behind it. Defaults to free ports. */
+  readonly port?: number | undefined
+  /** Settings of brokers: Kafka's names and texts, as in `server.properties`. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * A request as it came in.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Received<Request = unknown> {
+  /** Kafka's name of the API. */
+  readonly api: string
+  readonly version: number
+  readonly clientId: string | null
+  readonly message: Request
+  /** The id of the broker that was asked. */
+  readonly node: number
+  /** Counts the connections of the cluster. */
+  readonly connection: number
+}
+
+/**
+ * When a script applies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ScriptOptions {
+  /** How many requests it is for; `"all"` for every one until the scope of the script ends. Defaults to 1. */
+  readonly times?: number | "all" | undefined
+  /** How many requests go by before. Defaults to 0. */
+  readonly skip?: number | undefined
+  /** Only requests to the broker with this id. */
+  readonly node?: number | undefined
+}
+
+/**
+ * The cluster as a test sees it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Service {
+  /** As `host:port`, for `Kafka.Options.bootstrapServers`. */
+  readonly bootstrapServers: ReadonlyArray<string>
+  /**
+   * What brokers do with requests of an API instead of answering. A script that never applied dies at the end of the
+   * scope: a fault that did not happen proves nothing.
+   */
+  readonly on: <Request, Response>(
+    api: Api<Request, Response>,
+    reply: Reply<Response> | ((request: Received<Request>) => Reply<Response>),
+    options?: ScriptOptions
+  ) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/**
+ * The cluster as a test sees it: a service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TestBroker extends Context.Service<TestBroker, Service>()("@kafka-effect/testing/TestBroker") {}
+
+/**
+ * A cluster that lives as long as its scope. Dies where a port that was asked for is taken.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.fn.Return<Service, never, Scope.Scope> {
+  const chance = yield* Random.Random
+  const log = yield* Effect.context<never>()
+  const loop = yield* Loop.make((defect) => Effect.runForkWith(log)(Effect.logError("a broker has a defect", defect)))
+  const cluster: Cluster.Cluster = {
+    clusterId: "kafka-effect-testing",
+    release: Release.newest(),
+    loop,
+    nodes: new Map(),
+    controllerId: 0,
+    topics: new Map(),
+    movedCoordinators: new Map(),
+    settings: new Map(Object.entries(options.settings ?? {})),
+    random: () => chance.nextDoubleUnsafe()
+  }
+  const controls = Controls.make(() => {})
+  const nodes = yield* BrokerNodes.make(cluster, controls, TcpNetwork.make("127.0.0.1"))
+  for (let id = 0; id < (options.brokers ?? 1); id++) {
+    yield* Effect.orDie(nodes.add(id, options.port === undefined ? {} : { port: options.port + id }))
+  }
+  for (const [name, partitions] of Object.entries(options.topics ?? {})) {
+    Cluster.addTopic(cluster, name, { partitions })
+  }
+  return {
+    bootstrapServers: [...cluster.nodes.values()].map(({ host, port }) => `${host}:${port}`),
+    on: (api, reply, { node, skip = 0, times = 1 } = {}) => {
+      const script: Controls.Script = {
+        api,
+        node,
+        skip,
+        times: times === "all" ? Number.POSITIVE_INFINITY : times,
+        isUsed: false,
+        reply: (exchange) => {
+          if (typeof reply !== "function") return reply as Reply
+          const { clientId, connection, message, version } = exchange
+          const received = { api: api.name, version, clientId, connection, node: exchange.node.nodeId }
+          // The script's API has read the message.
+          return reply({ ...received, message: message as never }) as Reply
+        }
+      }
+      const end = Effect.suspend(() => {
+        controls.remove(script)
+        if (script.isUsed) return Effect.void
+        return Effect.die(new Error(`what was scripted for ${api.name} never happened: no such request came`))
+      })
+      return Effect.andThen(
+        Effect.sync(() => controls.add(script)),
+        Effect.addFinalizer(() => end)
+      )
+    }
+  }
+})
+
+/**
+ * The cluster as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<TestBroker> => Layer.effect(TestBroker, make(options))
+
+/**
+ * A client and a cluster for it to talk to, in one line.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerKafka = (
+  options?: Options,
+  client?: Omit<Kafka.Options, "bootstrapServers">
+): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError> =>
+  Layer.provideMerge(
+    Layer.unwrap(Effect.map(TestBroker, ({ bootstrapServers }) => Kafka.layer({ ...client, bootstrapServers }))),
+    layer(options)
+  )

@@ -1,0 +1,7 @@
+/**
+ * A Kafka broker inside the process, for tests of applications.
+ *
+ * @since 0.1.0
+ */
+export * as Control from "./Control.ts"
+export * as TestBroker from "./TestBroker.ts"

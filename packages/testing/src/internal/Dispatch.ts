@@ -1,0 +1,101 @@
+/**
+ * From a request to its answer: what a test wants of it first, then the API's own handler.
+ *
+ * @since 0.1.0
+ */
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { ApiVersions } from "@kafka-effect/protocol/messages/ApiVersions"
+import * as Duration from "effect/Duration"
+import type { Reply } from "../Control.ts"
+import { offered } from "./apis/ApiVersions.ts"
+import type { Cluster } from "./Cluster.ts"
+import type { Controls } from "./Controls.ts"
+import type { Exchange } from "./Exchange.ts"
+import { handlers } from "./Handlers.ts"
+import * as Release from "./Release.ts"
+import type { Misunderstood, Outgoing } from "./ServerConnection.ts"
+
+const concat = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array(Buffer.concat(pieces))
+
+/** Does what is asked. */
+const handle = (cluster: Cluster, exchange: Exchange<unknown, unknown>): void => {
+  const handler = handlers.get(exchange.api.key)
+  if (handler === undefined || !Release.knows(cluster.release, exchange.api, exchange.version))
+    return void exchange.close()
+  handler.handle(cluster, exchange)
+}
+
+/** Does what is asked, and lets something else than its answer leave. */
+const instead = (
+  cluster: Cluster,
+  exchange: Exchange<unknown, unknown>,
+  outgoing: Outgoing,
+  leave: (frame: Uint8Array) => void
+): void =>
+  handle(cluster, {
+    ...exchange,
+    answer: (response) => {
+      if (!exchange.isGone()) leave(concat(outgoing.frame(response)))
+    }
+  })
+
+const act = (cluster: Cluster, exchange: Exchange<unknown, unknown>, outgoing: Outgoing, reply: Reply): void => {
+  switch (reply._tag) {
+    case "Pass":
+      return void handle(cluster, exchange)
+    case "Respond":
+      return void exchange.answer(reply.response)
+    case "Fail": {
+      const handler = handlers.get(exchange.api.key)
+      if (handler === undefined) return void exchange.close()
+      return void exchange.answer(handler.refuse(exchange.message, reply.code, exchange.version))
+    }
+    case "Silence":
+      return
+    case "Close":
+      return void exchange.close()
+    case "Delay": {
+      const cancel = cluster.loop.after(Duration.toMillis(Duration.fromInputUnsafe(reply.duration)), () =>
+        act(cluster, exchange, outgoing, reply.then)
+      )
+      return void exchange.onGone(cancel)
+    }
+    case "Corrupt":
+      return void instead(cluster, exchange, outgoing, (frame) => outgoing.write([reply.change(frame)]))
+    case "Partial":
+      return void instead(cluster, exchange, outgoing, (frame) => {
+        outgoing.write([frame.subarray(0, reply.bytes)])
+        outgoing.end()
+      })
+    case "LoseAnswer":
+      return void instead(cluster, exchange, outgoing, () => exchange.close())
+  }
+}
+
+/** @internal */
+export const request = (
+  cluster: Cluster,
+  controls: Controls,
+  exchange: Exchange<unknown, unknown>,
+  outgoing: Outgoing
+): void => {
+  if (!exchange.node.isUp) return void exchange.close()
+  const { key } = exchange.api
+  if (key === ApiVersions.key && !Release.knows(cluster.release, exchange.api, exchange.version)) {
+    return void misunderstood(
+      cluster,
+      { key, version: exchange.version, correlationId: exchange.correlationId, cause: undefined },
+      outgoing
+    )
+  }
+  act(cluster, exchange, outgoing, controls.decide(exchange))
+}
+
+/** A request in no API and version that there is. @internal */
+export const misunderstood = (cluster: Cluster, { key }: Misunderstood, outgoing: Outgoing): void => {
+  // The one API whose unknown versions are answered, in version 0 (KIP-511).
+  if (key === ApiVersions.key && cluster.release.versions.has(key)) {
+    return void outgoing.write(outgoing.frame({ errorCode: codes.UNSUPPORTED_VERSION, apiKeys: offered(cluster) }))
+  }
+  outgoing.end()
+}

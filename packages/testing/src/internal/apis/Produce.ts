@@ -1,0 +1,117 @@
+/**
+ * Produce: appends batches to the logs of partitions that this broker leads.
+ *
+ * @since 0.1.0
+ */
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import {
+  type PartitionProduceData,
+  type PartitionProduceResponse,
+  Produce,
+  type ProduceRequest,
+  type ProduceResponse,
+  type TopicProduceData
+} from "@kafka-effect/protocol/messages/Produce"
+import type * as Wire from "@kafka-effect/protocol/Wire"
+import * as Appending from "../Appending.ts"
+import * as Cluster from "../Cluster.ts"
+import type { Exchange, Handler } from "../Exchange.ts"
+import * as Leadership from "../Leadership.ts"
+
+type PartitionAnswer = Wire.Input<PartitionProduceResponse>
+
+interface TopicAnswer {
+  readonly name: string
+  readonly topicId: string
+  readonly partitionResponses: ReadonlyArray<PartitionAnswer>
+}
+
+const none = BigInt(-1)
+
+const refused = (index: number, { code, message, records }: Appending.Refused): PartitionAnswer => ({
+  index,
+  errorCode: code,
+  baseOffset: none,
+  ...(message === undefined ? {} : { errorMessage: message }),
+  ...(records === undefined
+    ? {}
+    : { recordErrors: records.map(([batchIndex, batchIndexErrorMessage]) => ({ batchIndex, batchIndexErrorMessage })) })
+})
+
+const answerFor = (
+  cluster: Cluster.Cluster,
+  { message, node, version }: Exchange<ProduceRequest, ProduceResponse>,
+  { name, topicId }: TopicProduceData,
+  { index, records }: PartitionProduceData
+): PartitionAnswer | Promise<PartitionAnswer> => {
+  const topic = Cluster.topicOf(cluster, version >= 13 ? { topicId } : { name })
+  const partition = topic?.partitions[index]
+  if (topic === undefined && version >= 13) return refused(index, { code: codes.UNKNOWN_TOPIC_ID })
+  const code = Leadership.check(partition, node, -1)
+  if (partition === undefined) return refused(index, { code })
+  if (code !== codes.NONE) {
+    const currentLeader = { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch }
+    return { ...refused(index, { code }), ...(version >= 10 ? { currentLeader } : {}) }
+  }
+  const checked = Appending.check(cluster, partition, records, { ...message, version })
+  const finish = (result: Appending.Checked): PartitionAnswer => {
+    if ("code" in result) return refused(index, result)
+    // Meanwhile another may lead it.
+    const now = Leadership.check(partition, node, -1)
+    if (now !== codes.NONE) return refused(index, { code: now })
+    const appended = Appending.append(cluster, partition, result, message.acks)
+    if ("code" in appended) return refused(index, appended)
+    const { baseOffset, logAppendTime } = appended
+    return {
+      index,
+      errorCode: codes.NONE,
+      baseOffset,
+      logAppendTimeMs: BigInt(logAppendTime),
+      logStartOffset: partition.log.startOffset
+    }
+  }
+  return checked instanceof Promise ? checked.then(finish) : finish(checked)
+}
+
+const refuseAll = ({ topicData }: ProduceRequest, code: number): ReadonlyArray<TopicAnswer> =>
+  topicData.map(({ name, partitionData, topicId }) => ({
+    name,
+    topicId,
+    partitionResponses: partitionData.map(({ index }) => refused(index, { code }))
+  }))
+
+/** @internal */
+export const handler: Handler<ProduceRequest, ProduceResponse> = {
+  api: Produce,
+  refuse: (request, code) => ({ responses: refuseAll(request, code) }),
+  handle: (cluster, exchange) => {
+    const { answer, answerNothing, close, message } = exchange
+    const { acks, topicData } = message
+    const reply = (responses: ReadonlyArray<TopicAnswer>): void => {
+      if (acks !== 0) return void answer({ responses })
+      // Who wants no answer learns of a failure by the loss of the connection.
+      const isFailed = responses.some(({ partitionResponses }) =>
+        partitionResponses.some(({ errorCode }) => errorCode !== codes.NONE)
+      )
+      if (isFailed) close()
+      else answerNothing()
+    }
+    if (acks < -1 || acks > 1) {
+      return reply(refuseAll(message, codes.INVALID_REQUIRED_ACKS))
+    }
+    const answers = topicData.map((topic) => ({
+      topic,
+      partitions: topic.partitionData.map((data) => answerFor(cluster, exchange, topic, data))
+    }))
+    const isLater = answers.some(({ partitions }) => partitions.some((one) => one instanceof Promise))
+    const finish = (partitions: ReadonlyArray<ReadonlyArray<PartitionAnswer>>): void =>
+      reply(
+        answers.map(({ topic: { name, topicId } }, place) => ({ name, topicId, partitionResponses: partitions[place] }))
+      )
+    // What is at hand is answered at once: no promise was among it.
+    if (!isLater) return finish(answers.map(({ partitions }) => partitions as ReadonlyArray<PartitionAnswer>))
+    void Promise.all(answers.map(({ partitions }) => Promise.all(partitions))).then((all) =>
+      cluster.loop.post(() => finish(all))
+    )
+  }
+}
