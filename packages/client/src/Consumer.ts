@@ -362,7 +362,10 @@ export interface Consumer<T extends AnyTopic> {
     readonly every?: Duration.Input | undefined
     // biome-ignore lint/suspicious/noExplicitAny: keys and values do not matter for commits, whatever their types
   }) => Sink.Sink<void, ConsumerRecord<string, any, any>, never, CommitError>
-  /** Ends all streams behind what was handed over, waits for the work on it, commits, and leaves the group. */
+  /**
+   * Ends all streams behind what was handed over, waits for the work on it, commits, and leaves the group. From within the
+   * function of `run` it has to be forked: it waits for that very function.
+   */
   readonly stop: Effect.Effect<void>
   /** Hands nothing over of these partitions until `resume`; those that this consumer does not have are left out. */
   readonly pause: (partitions: Iterable<TopicPartition>) => Effect.Effect<void>

@@ -55,7 +55,7 @@ export const endOfEpoch = (log: Log, epoch: number): { readonly leaderEpoch: num
   return found === undefined ? { leaderEpoch: -1, endOffset: -1n } : { leaderEpoch: found.epoch, endOffset: found.end }
 }
 
-interface Session {
+export interface Session {
   epoch: number
   readonly partitions: Map<number, Asked & { sentWatermark?: bigint }>
 }

@@ -40,10 +40,11 @@ const heartbeatLatency = Metric.histogram("kafka.consumer.heartbeat.latency", {
   boundaries: milliseconds
 })
 const lag = Metric.gauge("kafka.consumer.lag", {
-  description: "offsets between what is handed over next and the end of the partition, as of the last fetch"
+  description:
+    "offsets between what is handed over next and the end of the partition, as of the last fetch; 0 once it is another's"
 })
 const idle = Metric.gauge("kafka.consumer.poll.idle.ratio", {
-  description: "part of the time that the reader of all partitions has waited for records, not worked on them"
+  description: "part of the time that the reader of `records` has waited for them, not worked on them"
 })
 
 /** @internal */
@@ -58,6 +59,8 @@ export interface ConsumerMetrics {
   /** The reader of all partitions asks for records, and is given some. */
   readonly asked: () => void
   readonly given: () => void
+  /** There is no such reader any more. */
+  readonly left: () => void
   /** Measures lags and idle time every few seconds, for as long as the scope. */
   readonly watch: (
     lags: () => ReadonlyArray<TopicPartition & { readonly lag: bigint | undefined }>
@@ -91,16 +94,23 @@ export const make = (
   let since = now()
   let waited = 0
   let askedAt: number | undefined
+  let isRead = false
+  let known: ReadonlyMap<string, TopicPartition> = new Map()
+
+  const noteLag = ({ partition, topic }: TopicPartition, offsets: number): void => {
+    const place = { ...attributes, topic, partition: String(partition) }
+    Metric.withAttributes(lag, place).updateUnsafe(offsets, context)
+  }
 
   const measure = (lags: ReadonlyArray<TopicPartition & { readonly lag: bigint | undefined }>): void => {
-    for (const { lag: offsets, partition, topic } of lags) {
-      if (offsets === undefined) continue
-      const place = { ...attributes, topic, partition: String(partition) }
-      Metric.withAttributes(lag, place).updateUnsafe(Number(offsets), context)
-    }
+    const present = new Map(lags.map((place) => [`${place.topic} ${place.partition}`, place]))
+    // A gauge keeps its last value: nobody is to be alarmed by what others look after now.
+    for (const [key, place] of known) if (!present.has(key)) noteLag(place, 0)
+    known = present
+    for (const place of lags) if (place.lag !== undefined) noteLag(place, Number(place.lag))
     const time = now()
     const waiting = askedAt === undefined ? 0 : time - Math.max(askedAt, since)
-    noteIdle(Math.min(1, (waited + waiting) / Math.max(1, time - since)))
+    if (isRead) noteIdle(Math.min(1, (waited + waiting) / Math.max(1, time - since)))
     since = time
     waited = 0
   }
@@ -125,10 +135,15 @@ export const make = (
       noteHeartbeatLatency(time)
     },
     asked: () => {
+      isRead = true
       askedAt = now()
     },
     given: () => {
       if (askedAt !== undefined) waited += now() - Math.max(askedAt, since)
+      askedAt = undefined
+    },
+    left: () => {
+      isRead = false
       askedAt = undefined
     },
     watch: (lags) =>

@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
       ConsumerSpans.process(cluster, groupId, delivered.owned, delivered.raw)(work(delivered))
     return Effect.scoped(
       Effect.flatMap(readers.arrivals(deadLetter === undefined ? settings.onSerdeError : "give"), (arrivals) =>
-        Work.run(arrivals, delivery, { process, perKey })
+        Work.run(arrivals, delivery, { process, perKey, maxPollRecords: settings.maxPollRecords })
       )
     )
   }

@@ -41,6 +41,10 @@ export interface Delivery<A, R> {
   readonly setPolicy: (policy: Policy) => void
   /** Puts back what was taken out and not handed over. */
   readonly putBack: (owned: OwnedPartition) => void
+  /** Whether something was taken out that was not handed over yet. */
+  readonly hasRest: (owned: OwnedPartition) => boolean
+  /** The reader of a partition gets on with what it was given. */
+  readonly progressed: (owned: OwnedPartition) => void
   /** Drops what was taken out of a partition that is taken away. */
   readonly drop: (owned: OwnedPartition) => void
 }
@@ -96,6 +100,7 @@ export const make = <A, R>(
     const offset = isLast ? lastOffset : raw[until - 1].offset
     const end = { offset: offset + one, leaderEpoch }
     owned.handed = end
+    owned.busySince = now()
     metrics.handed(until - from)
     if (from === 0 && isLast) return { owned, records, raw, undecoded, end }
     // What could not be decoded goes with the records that it was among.
@@ -208,7 +213,7 @@ export const make = <A, R>(
 
   const nextOf: Delivery<A, R>["nextOf"] = (owned) => {
     const takeOne: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R> = Effect.suspend(() => {
-      owned.askedAt = now()
+      owned.busySince = undefined
       const rest = restOf(owned)
       if (rest !== undefined) return handOrFail(owned, rest)
       return Effect.flatMap(fetcher.takeFrom(owned.fetched), (taken) =>
@@ -233,6 +238,10 @@ export const make = <A, R>(
     next,
     nextOf,
     putBack,
+    hasRest: (owned) => restOf(owned) !== undefined,
+    progressed: (owned) => {
+      if (owned.busySince !== undefined) owned.busySince = now()
+    },
     drop: (owned) => void rests.delete(owned),
     setPolicy: (wanted) => {
       // What a former reader has left may be another matter for this one.

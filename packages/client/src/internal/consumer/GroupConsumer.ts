@@ -235,7 +235,8 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     stallTimeout: settings.stallTimeout,
     now,
     all,
-    askedAt: readers.askedAt,
+    busySince: readers.busySince,
+    hasMore: (owned) => owned.fetched.hasNews || delivery.hasRest(owned),
     onStall: (owned, waited) => {
       const { partition, topic } = owned
       const error = new ConsumerError({ reason: new Stalled({ topic, partition, waited: Math.round(waited) }) })

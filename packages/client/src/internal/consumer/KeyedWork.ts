@@ -43,11 +43,17 @@ export const run = <A, E, R, R2>(
   owned: OwnedPartition,
   delivery: Delivery.Delivery<A, R2>,
   process: (delivered: Delivery.Delivered<A>) => Effect.Effect<void, E, R>,
-  keys: number
+  options: {
+    /** How many keys are worked on at a time. */
+    readonly keys: number
+    /** Most records of an array. */
+    readonly maxPollRecords: number
+  }
 ): Effect.Effect<void, E | ConsumerError | SerdeError, R | R2> =>
   Effect.scoped(
     Effect.gen(function* () {
       const { lease } = owned
+      const { keys, maxPollRecords } = options
       const mark = new LowWaterMark<Marked>()
       /** Where records begin that are not in the mark yet. */
       let begun: Pick<Marked, "from" | "jumps"> | undefined
@@ -72,7 +78,20 @@ export const run = <A, E, R, R2>(
           // What was finished before a seek is not where the group is now.
           if (place?.jumps === lease.jumps) owned.finished = place
         }
+        delivery.progressed(owned)
         moved.openUnsafe()
+      }
+
+      /** Takes a key's turn: what is too much for one array keeps its place in front of what comes. */
+      const begin = (key: string | symbol, waiting: Waiting<A>): Waiting<A> => {
+        const { raw, records, tickets } = waiting
+        idle.delete(key)
+        busy.set(key, {
+          records: records.splice(maxPollRecords),
+          raw: raw.splice(maxPollRecords),
+          tickets: tickets.splice(maxPollRecords)
+        })
+        return waiting
       }
 
       const workOn = (key: string | symbol, { raw, records, tickets }: Waiting<A>): Effect.Effect<void, never, R> => {
@@ -91,13 +110,11 @@ export const run = <A, E, R, R2>(
           if (more.records.length > 0) idle.set(key, more)
           const [next] = idle
           if (next === undefined) return Effect.void
-          idle.delete(next[0])
-          busy.set(next[0], nothing())
-          return workOn(next[0], next[1])
+          return workOn(next[0], begin(...next))
         })
       }
 
-      const add = ({ end, raw, records }: Delivery.Delivered<A>): void => {
+      const add = ({ end, raw, records }: Delivery.Delivered<A>, jumps: number): void => {
         const { leaderEpoch } = end
         for (let index = 0; index < records.length; index++) {
           const key = keyOf(raw[index]) ?? Symbol("no key")
@@ -109,20 +126,18 @@ export const run = <A, E, R, R2>(
           waiting.records.push(records[index])
           waiting.raw.push(raw[index])
           const { offset } = raw[index]
-          const place = { from: offset, offset: offset + one, leaderEpoch, jumps: lease.jumps }
+          const place = { from: offset, offset: offset + one, leaderEpoch, jumps }
           waiting.tickets.push(mark.add(place))
         }
         // Behind the last one there may be what could not be decoded, or was compacted away.
-        finish([mark.add({ ...end, from: end.offset, jumps: lease.jumps })])
+        finish([mark.add({ ...end, from: end.offset, jumps })])
       }
 
       const startWorkers = Effect.gen(function* () {
         while (busy.size < keys) {
           const [next] = idle
           if (next === undefined) return
-          idle.delete(next[0])
-          busy.set(next[0], nothing())
-          yield* FiberSet.run(workers, workOn(next[0], next[1]))
+          yield* FiberSet.run(workers, workOn(next[0], begin(...next)))
         }
       })
 
@@ -137,10 +152,11 @@ export const run = <A, E, R, R2>(
           }
           const delivered = yield* next
           if (delivered === undefined) break
-          begun = { from: Delivery.firstOf(delivered), jumps: lease.jumps }
+          const { jumps } = lease
+          begun = { from: Delivery.firstOf(delivered), jumps }
           // What could not be decoded is put aside on its own.
           if (delivered.undecoded.length > 0) yield* process({ ...delivered, records: [], raw: [] })
-          add(delivered)
+          add(delivered, jumps)
           begun = undefined
           yield* startWorkers
         }

@@ -43,12 +43,14 @@ export class OwnedPartition {
   handed: Place | undefined = undefined
   /** Behind the last record that was handed over: what its reader commits, who knows of no others. */
   given: bigint | undefined = undefined
+  /** The first record that a stream's reader was handed and has not finished, as far as asking for more tells. */
+  openFrom: bigint | undefined = undefined
   /** Behind the last record of those that have been finished without a gap. */
   finished: Place | undefined = undefined
   /** What of `finished` was committed automatically. */
   committed: bigint | undefined = undefined
-  /** When its reader last asked for more: milliseconds of a clock that only goes forward. */
-  askedAt: number
+  /** Since when its reader has something to do before it asks for more; undefined while it waits. Of a clock that only goes forward. */
+  busySince: number | undefined
   /** Why its reader was given up. */
   failure: ConsumerError | undefined = undefined
   /** Ends the work on its records at once. */
@@ -57,7 +59,7 @@ export class OwnedPartition {
   constructor(topic: string, partition: number, options: { readonly maxBytes: number; readonly now: number }) {
     this.topic = topic
     this.partition = partition
-    this.askedAt = options.now
+    this.busySince = options.now
     this.lease = new Lease(topic, partition)
     // Where it begins is found out before it is fetched.
     this.fetched = new FetchedPartition({
@@ -126,6 +128,7 @@ export class OwnedPartition {
   handAgain(offset: bigint): void {
     this.handed = undefined
     this.given = undefined
+    this.openFrom = undefined
     this.fetched.seek(offset)
     this.fetched.error = this.failure
   }
@@ -135,6 +138,7 @@ export class OwnedPartition {
     this.lease.jumps++
     this.handed = undefined
     this.given = undefined
+    this.openFrom = undefined
     this.finished = undefined
     this.committed = undefined
   }

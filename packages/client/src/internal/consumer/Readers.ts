@@ -17,7 +17,7 @@ import * as Stream from "effect/Stream"
 import { AlreadyRead, ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
 import type { ConsumerMetrics } from "./ConsumerMetrics.ts"
-import type { Delivered, Delivery, Policy } from "./Delivery.ts"
+import { type Delivered, type Delivery, firstOf, type Policy } from "./Delivery.ts"
 import type { Ending, OwnedPartition } from "./OwnedPartition.ts"
 
 /** @internal */
@@ -34,7 +34,7 @@ export interface Options {
   readonly policy: Policy
   /** Says that partitions may be fetched again. */
   readonly wake: () => void
-  readonly metrics: Pick<ConsumerMetrics, "asked" | "given">
+  readonly metrics: Pick<ConsumerMetrics, "asked" | "given" | "left">
 }
 
 /** One partition with a stream of its own. @internal */
@@ -52,7 +52,7 @@ export interface Readers<A, R> {
   /** The partitions that there are, and those that come, for who works on each apart. Taken for as long as the scope. */
   readonly arrivals: (
     policy: Policy
-  ) => Effect.Effect<Queue.Dequeue<OwnedPartition, ConsumerError | Cause.Done>, ConsumerError, Scope.Scope>
+  ) => Effect.Effect<Queue.Queue<OwnedPartition, ConsumerError | Cause.Done>, ConsumerError, Scope.Scope>
   /** A partition may be read from now on. */
   readonly ready: (owned: OwnedPartition) => void
   /** A partition is taken away. */
@@ -63,9 +63,12 @@ export interface Readers<A, R> {
   readonly giveUp: (owned: OwnedPartition) => void
   /** All streams end. */
   readonly end: (exit: Exit.Exit<void, ConsumerError>) => void
-  /** When the reader of all has last asked for more; undefined where there is none. */
-  readonly askedAt: () => number | undefined
+  /** Since when the reader of all has something to do; undefined while it waits, `none` where there is no such reader. */
+  readonly busySince: () => number | undefined | "none"
 }
+
+/** How often is looked whether readers are idle, as a part of the time after which they are. */
+const idleLooks = 4
 
 /** @internal */
 export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options: Options): Readers<A, R> => {
@@ -74,7 +77,8 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
   let pulls = 0
   /** Whether the reader of all waits for more: it is done with what it was given before. */
   let isWaiting = false
-  let askedAt = 0
+  /** Since when the reader of all has something to do; undefined while it waits. */
+  let busySince: number | undefined
   let arrivals: Queue.Queue<OwnedPartition, ConsumerError | Cause.Done> | undefined
   /** Taken away while the reader of all may work on their records, with the number of its pulls then. */
   const held = new Map<OwnedPartition, number>()
@@ -99,8 +103,25 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
 
   const restart = (owned: OwnedPartition): void => {
     owned.restart()
-    owned.askedAt = now()
+    owned.busySince = now()
     options.wake()
+  }
+
+  const open = (delivered: Delivered<A>): void => {
+    delivered.owned.openFrom ??= firstOf(delivered)
+  }
+
+  /** The reader is done with what it was handed. */
+  const finish = (owned: OwnedPartition): void => {
+    owned.openFrom = undefined
+    if (options.commitsAutomatically) owned.finished = owned.handed
+  }
+
+  /** A reader has ended in the midst of records: if asking is what finishes them, the next is handed them again. */
+  const leave = (owned: OwnedPartition): void => {
+    const { isEnding, openFrom } = owned
+    owned.openFrom = undefined
+    if (openFrom !== undefined && options.commitsAutomatically && !isEnding) owned.handAgain(openFrom)
   }
 
   const begin = (wanted: "all" | "each", policy: Policy) =>
@@ -109,12 +130,14 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
         if (reader !== undefined) return Effect.fail(new ConsumerError({ reason: new AlreadyRead({}) }))
         reader = wanted
         delivery.setPolicy(policy)
-        askedAt = now()
+        busySince = now()
         for (const owned of options.all()) restart(owned)
         return Effect.void
       }),
       () =>
         Effect.sync(() => {
+          if (reader === "all") for (const owned of options.all()) leave(owned)
+          if (reader === "all") options.metrics.left()
           reader = undefined
           isWaiting = false
           check()
@@ -126,18 +149,40 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
       ? next
       : Effect.timeoutOrElse(next, { duration: options.idleTimeout, orElse: () => Effect.undefined })
 
+  /** When a partition's own reader was last given something, and what ends them all when that is too long ago. */
+  let lastGiven = 0
+  let idled = Deferred.makeUnsafe<undefined>()
+
+  const untilIdle = <B>(next: Effect.Effect<B | undefined, ConsumerError | SerdeError, R>) =>
+    options.idleTimeout === Number.POSITIVE_INFINITY
+      ? next
+      : Effect.suspend(() => Effect.raceFirst(next, Deferred.await(idled)))
+
+  /** Ends the streams of all partitions when all of them have waited in vain for so long. */
+  const watchIdle = (queue: Queue.Queue<OwnedPartition, ConsumerError | Cause.Done>): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      while (true) {
+        const isBusy = options.all().some(({ busySince, isRead }) => isRead && busySince !== undefined)
+        if (isBusy) lastGiven = now()
+        const rest = lastGiven + options.idleTimeout - now()
+        if (rest <= 0) break
+        yield* Effect.sleep(Math.min(rest, Math.max(1, options.idleTimeout / idleLooks)))
+      }
+      Deferred.doneUnsafe(idled, Exit.succeed(undefined))
+      Queue.endUnsafe(queue)
+    })
+
   const nextArray = (
     next: Effect.Effect<Delivered<A> | undefined, ConsumerError | SerdeError, R>,
     asked: () => void
   ) => {
-    const idling = orIdle(next)
     const pull: Effect.Effect<
       Arr.NonEmptyReadonlyArray<A>,
       ConsumerError | SerdeError | Cause.Done,
       R
     > = Effect.suspend(() => {
       asked()
-      return Effect.flatMap(idling, (delivered) => {
+      return Effect.flatMap(next, (delivered) => {
         if (delivered === undefined) {
           // The fetcher does not know of defects.
           return ended !== undefined && Exit.isFailure(ended) ? Effect.failCause(ended.cause) : Cause.done()
@@ -151,22 +196,26 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
   const finishAll = (): void => {
     pulls++
     isWaiting = true
-    askedAt = now()
+    busySince = undefined
     options.metrics.asked()
-    if (options.commitsAutomatically) for (const owned of options.all()) owned.finished = owned.handed
+    for (const owned of options.all()) finish(owned)
     if (held.size === 0) return
-    if (options.commitsAutomatically) for (const owned of held.keys()) owned.finished = owned.handed
+    for (const owned of held.keys()) finish(owned)
     check()
   }
 
   const nextOfAll = Effect.map(delivery.next, (delivered) => {
     options.metrics.given()
-    if (delivered !== undefined && delivered.records.length > 0) isWaiting = false
+    busySince = now()
+    if (delivered !== undefined && delivered.records.length > 0) {
+      isWaiting = false
+      open(delivered)
+    }
     return delivered
   })
 
   const records: Readers<A, R>["records"] = Stream.unwrap(
-    Effect.as(begin("all", options.policy), Stream.fromPull(Effect.succeed(nextArray(nextOfAll, finishAll))))
+    Effect.as(begin("all", options.policy), Stream.fromPull(Effect.succeed(nextArray(orIdle(nextOfAll), finishAll))))
   )
 
   const claim = (owned: OwnedPartition): Effect.Effect<boolean, never, Scope.Scope> =>
@@ -181,20 +230,23 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
         Effect.sync(() => {
           if (!isClaimed) return
           owned.isRead = false
+          leave(owned)
           if (owned.isEnding) owned.release()
         })
     )
 
   const readerOf = (owned: OwnedPartition): PartitionReader<A, R> => {
-    const asked = (): void => {
-      if (options.commitsAutomatically) owned.finished = owned.handed
-    }
+    const next = Effect.map(delivery.nextOf(owned), (delivered) => {
+      if (delivered !== undefined) open(delivered)
+      lastGiven = now()
+      return delivered
+    })
     return {
       topic: owned.topic,
       partition: owned.partition,
       records: Stream.unwrap(
         Effect.map(claim(owned), (isClaimed) =>
-          isClaimed ? Stream.fromPull(Effect.succeed(nextArray(delivery.nextOf(owned), asked))) : Stream.empty
+          isClaimed ? Stream.fromPull(Effect.succeed(nextArray(untilIdle(next), () => finish(owned)))) : Stream.empty
         )
       ),
       revoked: Deferred.await(owned.ending)
@@ -223,7 +275,15 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
   return {
     records,
     partitions: Stream.unwrap(
-      Effect.map(openArrivals(options.policy), (queue) => Stream.map(Stream.fromQueue(queue), readerOf))
+      Effect.gen(function* () {
+        const queue = yield* openArrivals(options.policy)
+        if (options.idleTimeout !== Number.POSITIVE_INFINITY) {
+          lastGiven = now()
+          idled = Deferred.makeUnsafe()
+          yield* Effect.forkScoped(watchIdle(queue))
+        }
+        return Stream.map(Stream.fromQueue(queue), readerOf)
+      })
     ),
     arrivals: openArrivals,
     ready: (owned) => {
@@ -244,6 +304,6 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
       ended = exit
       if (arrivals !== undefined) endQueue(arrivals, exit)
     },
-    askedAt: () => (reader === "all" ? askedAt : undefined)
+    busySince: () => (reader === "all" ? busySince : "none")
   }
 }

@@ -20,17 +20,19 @@ export const watch = Effect.fnUntraced(function* (options: {
   readonly stallTimeout: number
   readonly now: () => number
   readonly all: () => ReadonlyArray<OwnedPartition>
-  /** When the reader of all has last asked for more, if there is one. */
-  readonly askedAt: () => number | undefined
+  /** Since when the reader of all has something to do; undefined while it waits, `none` where there is no such reader. */
+  readonly busySince: () => number | undefined | "none"
+  /** Whether there is something to ask for. */
+  readonly hasMore: (owned: OwnedPartition) => boolean
   readonly onStall: (owned: OwnedPartition, waited: number) => Effect.Effect<void>
 }): Effect.fn.Return<void, never, Scope.Scope> {
-  const { all, askedAt, now, onStall, stallTimeout } = options
+  const { all, busySince, hasMore, now, onStall, stallTimeout } = options
   if (stallTimeout === Number.POSITIVE_INFINITY) return
   const look = Effect.suspend(() => {
-    const readAll = askedAt()
+    const ofAll = busySince()
     const stalled = all().flatMap((owned) => {
-      const since = readAll ?? (owned.isRead ? owned.askedAt : undefined)
-      if (since === undefined || owned.failure !== undefined || !owned.fetched.hasNews) return []
+      const since = ofAll !== "none" ? ofAll : owned.isRead ? owned.busySince : undefined
+      if (since === undefined || owned.failure !== undefined || !hasMore(owned)) return []
       const waited = now() - since
       return waited >= stallTimeout ? [{ owned, waited }] : []
     })

@@ -24,6 +24,8 @@ export interface Task<A, E, R> {
   readonly process: (delivered: Delivery.Delivered<A>) => Effect.Effect<void, E, R>
   /** Several keys of a partition at a time; undefined for one array after the other. */
   readonly perKey: number | undefined
+  /** Most records of an array. */
+  readonly maxPollRecords: number
 }
 
 /**
@@ -91,10 +93,10 @@ export const run = <A, E, R, R2>(
 const workOn = <A, E, R, R2>(
   owned: OwnedPartition,
   delivery: Delivery.Delivery<A, R2>,
-  { perKey, process }: Task<A, E, R>
+  { maxPollRecords, perKey, process }: Task<A, E, R>
 ): Effect.Effect<void, E | ConsumerError | SerdeError, R | R2> =>
   perKey !== undefined
-    ? KeyedWork.run(owned, delivery, process, perKey)
+    ? KeyedWork.run(owned, delivery, process, { keys: perKey, maxPollRecords })
     : Effect.suspend(() => {
         const { lease } = owned
         let jumps = lease.jumps
