@@ -352,7 +352,11 @@ export interface Consumer<T extends AnyTopic> {
     f: (records: ReadonlyArray<RecordOf<T>>) => Effect.Effect<void, E, R>,
     options?: RunOptions<E, E2, R2>
   ) => Effect.Effect<void, E | E2 | ConsumerError | SerdeError | ProducerError, R | R2 | ServicesOf<T>>
-  /** Commits; waits until it is done. What is no longer this consumer's is not committed: `PartitionLost`. */
+  /**
+   * Commits; waits until it is done. What is no longer this consumer's is not committed: `PartitionLost`. Records that were
+   * handed over before a seek, or before an `OffsetReset`, say nothing of what is read since: they are left out, without an
+   * error. Offsets that are named (`Offsets.from`) are committed all the same.
+   */
   readonly commit: (offsets: Offsets) => Effect.Effect<void, CommitError>
   /** Commits the records that come, which have been finished: after so many, after so long, and at the end. */
   readonly committing: (options?: {

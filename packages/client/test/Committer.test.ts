@@ -54,7 +54,7 @@ const start = (
       scope
     )
     const entry = (partition: number, offset: number, lease: Lease | undefined = leases[partition]) =>
-      ({ topic: "t", partition, offset: BigInt(offset), leaderEpoch: 3, lease }) as const
+      ({ topic: "t", partition, offset: BigInt(offset), leaderEpoch: 3, stretch: lease?.stretch }) as const
     const commit = (...entries: ReadonlyArray<readonly [partition: number, offset: number, lease?: Lease]>) =>
       committer.commit(Offsets.from(entries.map(([partition, offset, lease]) => entry(partition, offset, lease))))
     const explicit = (partition: number, offset: number, metadata?: string) =>
@@ -112,7 +112,7 @@ describe("Committer", () => {
   live("goes back when reading has, after a seek or in a topic that was made anew", ({ commit, leases, offsets }) =>
     Effect.gen(function* () {
       yield* commit([0, 1000])
-      leases[0].jumps++
+      leases[0].jump()
       yield* commit([0, 3])
       assert.deepStrictEqual(offsets.commits(), ["t0=1000", "t0=3"])
       assert.strictEqual(offsets.kept.get("t:0")?.offset, 3n)

@@ -30,7 +30,7 @@ export const make = Effect.fnUntraced(function* (
       const { finished, lease, partition, topic } = owned
       if (finished === undefined || finished.offset === owned.committed || !lease.isActive) return []
       const { leaderEpoch, offset } = finished
-      return [{ owned, jumps: lease.jumps, entry: { topic, partition, lease, offset, leaderEpoch } }]
+      return [{ owned, jumps: lease.jumps, entry: { topic, partition, stretch: lease.stretch, offset, leaderEpoch } }]
     })
     if (due.length === 0) return
     yield* send(Offsets.from(due.map(({ entry }) => entry))).pipe(

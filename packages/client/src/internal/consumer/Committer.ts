@@ -160,7 +160,10 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const expireAll = (): void => {
-    for (const [key, one] of waiting) if (!expire(one, false)) waiting.delete(key)
+    for (const [key, one] of [...waiting]) {
+      // Who is told commits the next at once, perhaps.
+      if (!expire(one, false) && waiting.get(key) === one) waiting.delete(key)
+    }
     for (const one of sending) expire(one, true)
   }
 
@@ -174,15 +177,18 @@ export const make = Effect.fnUntraced(function* (
   }
 
   /** Whether something further was committed under the lease. Offsets that the user names may go back. */
-  const isPast = ({ entry: { lease, metadata, offset }, jumps }: Waiting): boolean => {
-    const before = jumps === lease?.jumps ? committedOf(lease) : undefined
+  const isPast = ({ entry: { metadata, offset, stretch } }: Waiting): boolean => {
+    const before = committedOf(stretch?.lease)
     return before !== undefined && (before > offset || (before === offset && metadata === undefined))
   }
+
+  /** Whether reading has gone on elsewhere since its records were handed over: it neither lands nor stands in the way. */
+  const isVoid = ({ entry: { stretch } }: Waiting): boolean => stretch?.isPresent === false
 
   /** Puts a partition to what waits for the next request, `later` being what was asked for after the other. */
   const join = (earlier: Waiting, later: Waiting): void => {
     const { entry } = later
-    const isFurther = entry.lease === undefined || later.jumps > earlier.jumps || entry.offset >= earlier.entry.offset
+    const isFurther = entry.stretch === undefined || later.jumps > earlier.jumps || entry.offset >= earlier.entry.offset
     waiting.set(keyOf(entry), {
       ...later,
       entry: isFurther ? entry : earlier.entry,
@@ -196,17 +202,17 @@ export const make = Effect.fnUntraced(function* (
   const add = (entry: Offsets.LeasedEntry, call: Call): void => {
     const { partition, topic } = entry
     // Explicit offsets are of the present lease.
-    const lease = entry.lease ?? leaseOf(topic, partition)
+    const lease = entry.stretch === undefined ? leaseOf(topic, partition) : entry.stretch.lease
     const jumps = lease?.jumps ?? 0
     const one: Waiting = { entry, lease, jumps, calls: [call], maybeCommitted: false, lastError: "" }
     const known = waiting.get(keyOf(entry))
     if (isClosed) end(one, timeout(false, closed))
     else if (!isOwned(entry, lease)) end(one, lost())
-    else if (isPast(one)) end(one, undefined)
+    else if (isVoid(one) || isPast(one)) end(one, undefined)
     else if (known?.lease === lease && known !== undefined) join(known, one)
     else {
-      if (known !== undefined) end(known, lost())
       waiting.set(keyOf(entry), one)
+      if (known !== undefined) end(known, lost())
     }
   }
 
@@ -237,12 +243,14 @@ export const make = Effect.fnUntraced(function* (
   /** Takes what may be sent now; the rest has ended. */
   const takeDue = (): ReadonlyArray<Waiting> => {
     const due: Array<Waiting> = []
-    for (const one of waiting.values()) {
+    const all = [...waiting.values()]
+    // First: who is told that it has ended commits the next at once, perhaps.
+    waiting.clear()
+    for (const one of all) {
       if (!isOwned(one.entry, one.lease)) end(one, lost())
-      else if (isPast(one)) end(one, undefined)
+      else if (isVoid(one) || isPast(one)) end(one, undefined)
       else if (expire(one, false)) due.push(one)
     }
-    waiting.clear()
     return due
   }
 

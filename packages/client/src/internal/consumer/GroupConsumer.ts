@@ -94,10 +94,12 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
   })
   const maxRecords = Math.min(Decoding.fullArray, settings.maxPollRecords)
   const decode = (taken: Fetcher.Taken, { lease, topic }: OwnedPartition) => {
+    // A jump from here on drops what is decoded.
+    const { stretch } = lease
     const known = subscription.topicOf(topic)
     // Unsubscribed from, it is about to be taken away.
     if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [], more: [] })
-    return Decoding.decode(taken, known, { checkCrcs: settings.checkCrcs, lease, fetcher, maxRecords })
+    return Decoding.decode(taken, known, { checkCrcs: settings.checkCrcs, stretch, fetcher, maxRecords })
   }
   const delivery = Delivery.make(fetcher, {
     maxPollRecords: settings.maxPollRecords,

@@ -132,7 +132,7 @@ export class OwnedPartition {
 
   /** Reading goes on elsewhere: what was finished until now is not to be committed any more. */
   jump(): void {
-    this.lease.jumps++
+    this.lease.jump()
     this.handed = undefined
     this.given = undefined
     this.finished = undefined

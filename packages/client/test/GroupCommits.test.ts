@@ -1,0 +1,119 @@
+/** Whole consumers in a scripted group: what they commit, and when. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Logger, type Scope, Stream } from "effect"
+import type * as Consumer from "../src/Consumer.ts"
+import * as ConsumerService from "../src/internal/consumer/ConsumerService.ts"
+import * as Offsets from "../src/Offsets.ts"
+import * as Serde from "../src/Serde.ts"
+import * as Topic from "../src/Topic.ts"
+import { until } from "./harness.ts"
+import { append, make } from "./ScriptedFetches.ts"
+import * as ScriptedGroup from "./ScriptedGroup.ts"
+import * as ScriptedOffsets from "./ScriptedOffsets.ts"
+
+const topic = Topic.topic("t", { key: Serde.bytes, value: Serde.string })
+const place = { topic: "t", partition: 0 }
+
+/** A topic of so many partitions, led by one broker that coordinates too. */
+const start = (partitions: number) =>
+  Effect.gen(function* () {
+    const self = yield* make(1, partitions)
+    const coordinator = yield* ScriptedGroup.make(self.scripted)
+    const offsets = ScriptedOffsets.make(self.scripted)
+    const consume = (options: Partial<Consumer.Options<typeof topic>> = {}) =>
+      Effect.gen(function* () {
+        const consumer = yield* ConsumerService.make(self.cluster, {
+          groupId: "g",
+          ...(options.partitions === undefined ? { topics: [topic] } : {}),
+          fallback: "earliest",
+          heartbeatInterval: "40 millis",
+          sessionTimeout: "3 seconds",
+          maxPollInterval: "4 seconds",
+          drainTimeout: "1 second",
+          autoCommitInterval: "50 millis",
+          fetchMaxWait: "30 millis",
+          ...options
+        })
+        const seen: Array<Consumer.ConsumerEvent> = []
+        yield* consumer.events.pipe(
+          Stream.runForEach((event) => Effect.sync(() => void seen.push(event))),
+          Effect.forkScoped({ startImmediately: true })
+        )
+        return Object.assign(consumer, { seen })
+      })
+    const write = (partition: number, from: number, count: number, perBatch = count) => {
+      for (let at = from; at < from + count; at += perBatch) {
+        append(
+          self.logs[partition],
+          Array.from({ length: perBatch }, (_, index) => String(at + index))
+        )
+      }
+    }
+    return { ...self, logs: self.logs, coordinator, offsets, consume, write, broker: self.scripted.brokers[0] }
+  })
+
+type Context = Effect.Success<ReturnType<typeof start>>
+
+const live = (
+  name: string,
+  partitions: number,
+  test: (context: Context) => Effect.Effect<void, unknown, Scope.Scope>,
+  timeout = 15_000
+) => it.live(name, () => Effect.flatMap(start(partitions), test).pipe(Effect.provide(Logger.layer([]))), timeout)
+
+const committed = ({ offsets }: Context, partition = 0) => offsets.kept.get(`t:${partition}`)?.offset
+
+describe("Commits after a seek", () => {
+  live("records from before it do not hold up those that are read again", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, offsets, write } = context
+      write(0, 0, 100, 10)
+      const one = yield* consume({ maxPollRecords: 10 })
+      const before = yield* one.records.pipe(Stream.take(100), Stream.runCollect)
+      yield* one.seek([[place, 10n]])
+      yield* one.commit(Offsets.of(before))
+      assert.deepStrictEqual(offsets.commits(), [])
+      const again = yield* one.records.pipe(Stream.take(20), Stream.runCollect)
+      yield* one.commit(Offsets.of(again))
+      assert.strictEqual(committed(context), 30n)
+      yield* one.commit(Offsets.merge(Offsets.of(again), Offsets.of(before)))
+      assert.strictEqual(committed(context), 30n)
+    })
+  )
+
+  live("the committing sink follows it", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, write } = context
+      write(0, 0, 100, 10)
+      const one = yield* consume({ maxPollRecords: 10 })
+      let count = 0
+      yield* one.records.pipe(
+        Stream.mapArrayEffect((records) => {
+          count += records.length
+          return count === 100 ? Effect.as(one.seek([[place, 10n]]), records) : Effect.succeed(records)
+        }),
+        Stream.take(120),
+        Stream.run(one.committing({ every: "1 minute" }))
+      )
+      assert.strictEqual(committed(context), 30n)
+    })
+  )
+
+  live("a log that was cut back: what is read behind the cut is committed", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, logs, offsets, scripted, write } = context
+      write(0, 0, 100, 10)
+      const one = yield* consume({ maxPollRecords: 10 })
+      const before = yield* one.records.pipe(Stream.take(100), Stream.runCollect)
+      yield* one.commit(Offsets.of(before))
+      logs[0].batches.length = 5
+      scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 2 }] })
+      append(logs[0], ["50", "51"], 2)
+      yield* until(() => one.seen.some(({ _tag }) => _tag === "OffsetReset"))
+      const again = yield* one.records.pipe(Stream.take(2), Stream.runCollect)
+      yield* one.commit(Offsets.of(before))
+      yield* one.commit(Offsets.of(again))
+      assert.deepStrictEqual(offsets.commits(), ["t0=100", "t0=52"])
+    })
+  )
+})
