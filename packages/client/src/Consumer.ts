@@ -206,8 +206,8 @@ export interface Options<T extends AnyTopic> extends FetchOptions {
    */
   readonly maxPollInterval?: Duration.Input | undefined
   /**
-   * Where a partition begins when this consumer gets it for the first time; later it is what was committed. Defaults to
-   * `committed`: what was committed, else `fallback`.
+   * Where a partition begins when this consumer gets it for the first time. Later it is what was committed; if nothing was,
+   * where this consumer stood. Defaults to `committed`: what was committed, else `fallback`.
    */
   readonly startAt?: "committed" | "earliest" | "latest" | { readonly timestamp: number } | undefined
   /**

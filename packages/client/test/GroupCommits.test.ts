@@ -1,5 +1,7 @@
 /** Whole consumers in a scripted group: what they commit, and when. */
 import { assert, describe, it } from "@effect/vitest"
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
 import { Effect, Logger, type Scope, Stream } from "effect"
 import type * as Consumer from "../src/Consumer.ts"
 import * as ConsumerService from "../src/internal/consumer/ConsumerService.ts"
@@ -61,6 +63,18 @@ const live = (
   timeout = 15_000
 ) => it.live(name, () => Effect.flatMap(start(partitions), test).pipe(Effect.provide(Logger.layer([]))), timeout)
 
+/** The group takes all from a member, which comes back at once. */
+const loseAll = ({ coordinator }: Context, consumer: { readonly seen: ReadonlyArray<Consumer.ConsumerEvent> }) =>
+  Effect.suspend(() => {
+    const count = () => consumer.seen.filter(({ _tag }) => _tag === "Assigned").length
+    const before = count()
+    coordinator.next(Heartbeat, codes.ILLEGAL_GENERATION)
+    return until(() => count() > before)
+  })
+
+const values = (records: Iterable<{ readonly value: string }>) => Array.from(records, ({ value }) => Number(value))
+const range = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index)
+
 const committed = ({ offsets }: Context, partition = 0) => offsets.kept.get(`t:${partition}`)?.offset
 
 describe("Commits after a seek", () => {
@@ -114,6 +128,73 @@ describe("Commits after a seek", () => {
       yield* one.commit(Offsets.of(before))
       yield* one.commit(Offsets.of(again))
       assert.deepStrictEqual(offsets.commits(), ["t0=100", "t0=52"])
+    })
+  )
+})
+
+describe("A partition that comes back before anything was committed", () => {
+  const cases: ReadonlyArray<Partial<Consumer.Options<typeof topic>>> = [
+    { startAt: "earliest", fallback: "fail" },
+    { startAt: "latest", fallback: "fail" },
+    { fallback: "latest" }
+  ]
+  for (const options of cases) {
+    live(`an empty one is read from where it stood: ${JSON.stringify(options)}`, 1, (context) =>
+      Effect.gen(function* () {
+        // Written while nobody has it.
+        const onLost = () => Effect.sync(() => context.write(0, 0, 5))
+        const one = yield* context.consume({ ...options, listener: { onLost } })
+        const read: Array<number> = []
+        const running = yield* Effect.forkScoped(
+          one.run((records) => Effect.sync(() => void read.push(...values(records))))
+        )
+        yield* until(() => context.fetches().length > 0)
+        yield* one.position(place)
+        yield* loseAll(context, one)
+        yield* until(() => read.length >= 5)
+        assert.deepStrictEqual(read, range(0, 5))
+        assert.isUndefined(running.pollUnsafe())
+      })
+    )
+  }
+
+  live("what was not finished is given again, what was is not", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, offsets, write } = context
+      write(0, 0, 30, 10)
+      offsets.answer = () => () => codes.COORDINATOR_LOAD_IN_PROGRESS
+      const one = yield* consume({ startAt: "earliest", fallback: "fail", maxPollRecords: 10 })
+      const begun: Array<number> = []
+      let isHanging = true
+      yield* Effect.forkScoped(
+        one.run((records) => {
+          begun.push(values(records)[0])
+          return isHanging && begun.length === 2 ? Effect.never : Effect.void
+        })
+      )
+      yield* until(() => begun.length === 2)
+      isHanging = false
+      yield* loseAll(context, one)
+      yield* until(() => begun.length === 4)
+      assert.deepStrictEqual(begun, [0, 10, 10, 20])
+    })
+  )
+
+  live("what was given to a reader that has not committed is given again", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, write } = context
+      write(0, 0, 30, 10)
+      const one = yield* consume({ startAt: { timestamp: 5 }, fallback: "fail", maxPollRecords: 2 })
+      const read: Array<number> = []
+      yield* one.records.pipe(
+        Stream.runForEachArray((records) => {
+          read.push(...values(records))
+          return read.length === 4 ? loseAll(context, one) : Effect.void
+        }),
+        Effect.forkScoped
+      )
+      yield* until(() => read.length === 4 + 25)
+      assert.deepStrictEqual(read, [5, 6, 7, 8, ...range(5, 25)])
     })
   )
 })

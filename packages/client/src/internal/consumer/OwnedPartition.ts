@@ -41,6 +41,8 @@ export class OwnedPartition {
   isSought = false
   /** Behind the last record that was handed over, and all that need not be. */
   handed: Place | undefined = undefined
+  /** Where the first batch begins that was handed over of the present stretch. */
+  begun: bigint | undefined = undefined
   /** Behind the last record that was handed over: what its reader commits, who knows of no others. */
   given: bigint | undefined = undefined
   /** Behind the last record of those that have been finished without a gap. */
@@ -83,6 +85,14 @@ export class OwnedPartition {
     if (handed === undefined) return fetched.delivered
     // Nothing is handed over of control batches, for example: they were passed all the same.
     return handed.offset === fetched.queuedEnd && fetched.unsettled === undefined ? fetched.position : handed.offset
+  }
+
+  /** Before it nothing is left to be done, as far as this consumer knows; undefined while that is looked up. */
+  get reached(): bigint | undefined {
+    const { begun, fetched, finished } = this
+    return (
+      finished?.offset ?? begun ?? fetched.origin ?? (fetched.unsettled === undefined ? fetched.position : undefined)
+    )
   }
 
   /** Offsets between what is handed over next and the end, as of the last fetch; undefined before. */
@@ -133,6 +143,7 @@ export class OwnedPartition {
   /** Reading goes on elsewhere: what was finished until now is not to be committed any more. */
   jump(): void {
     this.lease.jump()
+    this.begun = undefined
     this.handed = undefined
     this.given = undefined
     this.finished = undefined

@@ -75,23 +75,34 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const topics = new Map<string, Map<number, OwnedPartition>>()
   /** Those that were taken away while somebody worked on their records, and still does. */
   const lingering = new Map<string, Map<number, OwnedPartition>>()
-  /** Partitions that this consumer has had before: where to begin is what was committed then. */
-  const known = new Map<string, Set<number>>()
+  /**
+   * Partitions that this consumer has had before: where to begin is what was committed then. If nothing was, it is where
+   * the consumer stood when they were taken away, as far as it had come to know that.
+   */
+  const known = new Map<string, Map<number, bigint | undefined>>()
 
   const find: Ownership["find"] = ({ partition, topic }) => topics.get(topic)?.get(partition)
   const all: Ownership["all"] = () => [...topics.values()].flatMap((partitions) => [...partitions.values()])
 
+  const remember = (topic: string, partition: number, reached: bigint | undefined): void => {
+    const partitions = known.get(topic)
+    if (partitions === undefined) known.set(topic, new Map([[partition, reached]]))
+    else partitions.set(partition, reached)
+  }
+
   const isNew = ({ partition, topic }: OwnedPartition): boolean => {
     const partitions = known.get(topic)
-    if (partitions === undefined) known.set(topic, new Set([partition]))
-    else if (partitions.has(partition)) return false
-    else partitions.add(partition)
+    if (partitions?.has(partition)) return false
+    remember(topic, partition, undefined)
     return true
   }
 
   /** Where a partition begins of which nothing was committed. */
   const withoutCommit = ({ partition, topic }: OwnedPartition): StartPosition | ConsumerError => {
-    const { fallback, groupId = "" } = options
+    const { fallback, groupId = "", startAt } = options
+    const reached = known.get(topic)?.get(partition)
+    if (reached !== undefined) return reached
+    if (startAt !== "committed") return startAt
     if (fallback === "fail") {
       return new ConsumerError({ reason: new NoCommittedOffset({ topic, partition, groupId }) })
     }
@@ -186,6 +197,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     for (const owned of leaving) {
       const { partition, topic } = owned
       owned.lease.end()
+      if (owned.reached !== undefined) remember(topic, partition, owned.reached)
       if (find(owned) === owned) topics.get(topic)?.delete(partition)
       if (owned.isReleased) continue
       const others = lingering.get(topic)
