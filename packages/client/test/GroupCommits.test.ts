@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
-import { Effect, Logger, type Scope, Stream } from "effect"
+import { Effect, Exit, Logger, Scope, Stream } from "effect"
 import type * as Consumer from "../src/Consumer.ts"
 import * as ConsumerService from "../src/internal/consumer/ConsumerService.ts"
 import * as Offsets from "../src/Offsets.ts"
@@ -128,6 +128,43 @@ describe("Commits after a seek", () => {
       yield* one.commit(Offsets.of(before))
       yield* one.commit(Offsets.of(again))
       assert.deepStrictEqual(offsets.commits(), ["t0=100", "t0=52"])
+    })
+  )
+})
+
+describe("Automatic commits", () => {
+  live("a partition that cannot be committed does not hold up the others", 2, (context) =>
+    Effect.gen(function* () {
+      const { consume, offsets, write } = context
+      for (const partition of [0, 1]) write(partition, 0, 10)
+      offsets.answer = () => (_, partition) => (partition === 0 ? codes.REQUEST_TIMED_OUT : 0)
+      const one = yield* consume()
+      yield* Effect.forkScoped(one.run(() => Effect.void))
+      for (const end of [10, 20, 30]) {
+        yield* until(() => committed(context, 1) === BigInt(end))
+        for (const partition of [0, 1]) write(partition, end, 10)
+      }
+      assert.isUndefined(committed(context, 0))
+      offsets.answer = () => undefined
+      yield* until(() => committed(context, 0) === 40n)
+    })
+  )
+
+  live("a topic that was deleted holds up neither them nor the end", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, offsets, scripted, write } = context
+      write(0, 0, 10)
+      offsets.answer = () => () => codes.UNKNOWN_TOPIC_OR_PARTITION
+      let finished = 0
+      const scope = yield* Scope.make()
+      const one = yield* Scope.provide(consume({ partitions: [[topic, 0]], drainTimeout: "3 seconds" }), scope)
+      const work = Effect.sync(() => void finished++)
+      yield* Effect.forkScoped(one.run(() => work))
+      yield* until(() => finished === 1)
+      scripted.topics.delete("t")
+      const started = performance.now()
+      yield* Scope.close(scope, Exit.void)
+      assert.isBelow(performance.now() - started, 1500)
     })
   )
 })
