@@ -157,7 +157,8 @@ export const pattern = <K, V, R = never>(
 ): TopicPattern<Topic<string, K, V, R>> => ({ matches, ...options })
 
 /**
- * Effects that are run when partitions come and go. The group waits for `onRevoked`, `drainTimeout` at most.
+ * Effects that are run when partitions come and go. The group waits for `onRevoked`, as long as `drainTimeout`
+ * lets it.
  *
  * @category models
  * @since 0.1.0
@@ -221,8 +222,9 @@ export interface Options<T extends AnyTopic> extends FetchOptions {
   /** For one commit, with all its tries. Defaults to 60 s. Java: `default.api.timeout.ms`. */
   readonly commitTimeout?: Duration.Input | undefined
   /**
-   * How long the work on records of a partition may take that is given back, before others get it. Defaults to 60 % of
-   * `maxPollInterval`, 30 s at most. Java has no such bound.
+   * How long it may take to give partitions back, all in all: the work on their records (two thirds of it at most, then it
+   * is interrupted), `onRevoked` (until five sixths are over), and their commits. Defaults to 60 % of `maxPollInterval`,
+   * 30 s at most. Java has no such bound.
    */
   readonly drainTimeout?: Duration.Input | undefined
   /**

@@ -169,6 +169,59 @@ describe("Automatic commits", () => {
   )
 })
 
+describe("drainTimeout", () => {
+  const hanging = ({ consume, write }: Context, scope: Scope.Scope, onRevoked: () => Effect.Effect<void>) =>
+    Effect.gen(function* () {
+      write(0, 0, 20, 10)
+      const one = yield* Scope.provide(
+        consume({
+          drainTimeout: "1200 millis",
+          autoCommitInterval: "1 minute",
+          maxPollRecords: 10,
+          listener: { onRevoked }
+        }),
+        scope
+      )
+      let runs = 0
+      const work = () => (++runs === 1 ? Effect.void : Effect.never)
+      yield* Effect.forkScoped(Effect.exit(one.run(work)))
+      yield* until(() => runs === 2)
+      return one
+    })
+
+  live("is for work, listener and commits together", 1, (context) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      yield* hanging(context, scope, () => Effect.never)
+      context.offsets.answer = () => () => codes.REQUEST_TIMED_OUT
+      const started = performance.now()
+      yield* Scope.close(scope, Exit.void)
+      const took = performance.now() - started
+      assert.isAbove(took, 1100)
+      assert.isBelow(took, 1700)
+    })
+  )
+
+  live("leaves time for the commit behind work and a listener that never end", 1, (context) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const times: Array<number> = []
+      yield* hanging(context, scope, () =>
+        Effect.andThen(
+          Effect.sync(() => times.push(performance.now())),
+          Effect.never
+        )
+      )
+      context.offsets.delay = 100
+      const started = performance.now()
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(committed(context), 10n)
+      assert.approximately(times[0] - started, 800, 150)
+      assert.isBelow(performance.now() - started, 1300)
+    })
+  )
+})
+
 describe("A partition that comes back before anything was committed", () => {
   const cases: ReadonlyArray<Partial<Consumer.Options<typeof topic>>> = [
     { startAt: "earliest", fallback: "fail" },

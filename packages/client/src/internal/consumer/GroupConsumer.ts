@@ -161,13 +161,11 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     fetcher,
     listener: settings.listener,
     committed: (partitions) => CommittedOffsets.fetch(cluster, groupId ?? "", partitions, isolation),
-    commitFinished: (partitions) => {
-      const flush = committer === undefined ? Effect.void : committer.flush(partitions)
-      // Longer than the work itself may take, the others in the group do not wait.
-      return Effect.asVoid(
-        Effect.timeoutOption(Effect.andThen(autoCommit.commit(partitions), flush), settings.drainTimeout)
-      )
-    },
+    commitFinished: (partitions) =>
+      Effect.andThen(
+        autoCommit.commit(partitions),
+        committer === undefined ? Effect.void : committer.flush(partitions)
+      ),
     onEnding: (owned) => {
       delivery.drop(owned)
       readers.ending(owned)
@@ -179,7 +177,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
         const partition = { topic: owned.topic, partition: owned.partition }
         publish({ _tag: "DrainTimeout", partition })
         return Effect.logWarning(
-          `work on topic ${owned.topic} partition ${owned.partition} has not ended within drainTimeout (${settings.drainTimeout} ms): its records are given to others again`
+          `work on topic ${owned.topic} partition ${owned.partition} has not ended within two thirds of drainTimeout (${settings.drainTimeout} ms): its records are given to others again`
         )
       }),
     onFailure: fail
