@@ -9,11 +9,21 @@ import * as Offsets from "../src/Offsets.ts"
 import * as Serde from "../src/Serde.ts"
 import * as Topic from "../src/Topic.ts"
 import { until } from "./harness.ts"
-import { append, make } from "./ScriptedFetches.ts"
+import { append, batch, make } from "./ScriptedFetches.ts"
 import * as ScriptedGroup from "./ScriptedGroup.ts"
 import * as ScriptedOffsets from "./ScriptedOffsets.ts"
 
-const topic = Topic.topic("t", { key: Serde.bytes, value: Serde.string })
+/** Values that begin with `!` cannot be decoded. */
+const picky: Serde.Serde<string> = {
+  ...Serde.string,
+  decode: (bytes, context) => {
+    const text = Serde.string.decode(bytes, context)
+    if (text.startsWith("!")) throw new Error("poison")
+    return text
+  }
+}
+
+const topic = Topic.topic("t", { key: Serde.bytes, value: picky })
 const place = { topic: "t", partition: 0 }
 
 /** A topic of so many partitions, led by one broker that coordinates too. */
@@ -161,7 +171,7 @@ describe("Automatic commits", () => {
       const work = Effect.sync(() => void finished++)
       yield* Effect.forkScoped(one.run(() => work))
       yield* until(() => finished === 1)
-      scripted.topics.delete("t")
+      scripted.topics.set("t", { errorCode: codes.UNKNOWN_TOPIC_OR_PARTITION, partitions: [{ leader: 1, epoch: 1 }] })
       const started = performance.now()
       yield* Scope.close(scope, Exit.void)
       assert.isBelow(performance.now() - started, 1500)
@@ -285,6 +295,39 @@ describe("A partition that comes back before anything was committed", () => {
       )
       yield* until(() => read.length === 4 + 25)
       assert.deepStrictEqual(read, [5, 6, 7, 8, ...range(5, 25)])
+    })
+  )
+})
+
+describe("Dead letters", () => {
+  live("are as they were fetched: with the leader epoch and the kind of time of their batch", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, logs } = context
+      const put = (base: bigint, texts: ReadonlyArray<string>, timestampType: "create" | "append") => {
+        const bytes = batch(base, texts, timestampType === "create" ? {} : { appendTime: 5 })
+        logs[0].batches.push({ base, end: base + BigInt(texts.length), bytes, epoch: 1 })
+      }
+      put(0n, ["bad", "1"], "append")
+      put(2n, ["!2", "bad"], "create")
+      put(4n, ["!4"], "append")
+      for (const concurrency of ["partition", { perKey: 2 }] as const) {
+        const dead: Array<string> = []
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const one = yield* consume({ groupId: JSON.stringify(concurrency), startAt: "earliest" })
+            yield* Effect.forkScoped(
+              one.run((records) => (records.some(({ value }) => value === "bad") ? Effect.fail("bad") : Effect.void), {
+                concurrency,
+                deadLetter: ({ record: { leaderEpoch, offset, timestampType } }) =>
+                  Effect.sync(() => void dead.push(`${offset} ${leaderEpoch} ${timestampType}`))
+              })
+            )
+            yield* until(() => dead.length === 4)
+          })
+        )
+        assert.deepStrictEqual(dead.sort(), ["0 1 append", "2 1 create", "3 1 create", "4 1 append"])
+        context.offsets.kept.clear()
+      }
     })
   )
 })

@@ -17,8 +17,9 @@ import type { Fetcher, Taken } from "./Fetcher.ts"
 import type { Stretch } from "./Lease.ts"
 
 /** A record that could not be decoded. @internal */
-export interface Undecoded {
+export interface Undecoded extends Pick<Batch, "timestampType"> {
   readonly record: Record
+  readonly leaderEpoch: number
   readonly error: Serde.SerdeError
 }
 
@@ -218,7 +219,8 @@ class Decoder<T extends AnyTopic> {
           )
         )
       } catch (cause) {
-        this.undecoded.push({ record: raw[index], error: Serde.failed("decode", context, cause, offset) })
+        const error = Serde.failed("decode", context, cause, offset)
+        this.undecoded.push({ record: raw[index], leaderEpoch: partitionLeaderEpoch, timestampType, error })
       }
     }
   }
