@@ -268,6 +268,12 @@ export type ConsumerEvent =
   | { readonly _tag: "Assigned" | "Revoked" | "Lost"; readonly partitions: ReadonlyArray<TopicPartition> }
   | { readonly _tag: "DrainTimeout" | "Stalled"; readonly partition: TopicPartition }
   | { readonly _tag: "Committed"; readonly offsets: Offsets }
+  /** What has been finished of these could not be committed; it is tried again with the next automatic commit. */
+  | {
+      readonly _tag: "CommitFailed"
+      readonly partitions: ReadonlyArray<TopicPartition>
+      readonly error: CommitError
+    }
   | {
       readonly _tag: "OffsetReset"
       readonly partition: TopicPartition

@@ -160,6 +160,24 @@ describe("Automatic commits", () => {
     })
   )
 
+  live("one that fails is an event, with its partitions, and is tried again", 2, (context) =>
+    Effect.gen(function* () {
+      const { consume, offsets, write } = context
+      for (const partition of [0, 1]) write(partition, 0, 10)
+      offsets.answer = () => (_, partition) => (partition === 0 ? codes.TOPIC_AUTHORIZATION_FAILED : 0)
+      const one = yield* consume()
+      yield* Effect.forkScoped(one.run(() => Effect.void))
+      const failures = () => one.seen.flatMap((event) => (event._tag === "CommitFailed" ? [event] : []))
+      yield* until(() => failures().length >= 2)
+      const [{ error, partitions }] = failures()
+      assert.deepStrictEqual(partitions, [place])
+      assert.strictEqual(error.reason._tag, "NotAuthorized")
+      assert.strictEqual(committed(context, 1), 10n)
+      offsets.answer = () => undefined
+      yield* until(() => committed(context, 0) === 10n)
+    })
+  )
+
   live("a topic that was deleted holds up neither them nor the end", 1, (context) =>
     Effect.gen(function* () {
       const { consume, offsets, scripted, write } = context

@@ -14,7 +14,7 @@ import type { OwnedPartition } from "./OwnedPartition.ts"
 
 /** @internal */
 export interface AutoCommit {
-  /** Commits what these have finished and not committed; what fails is told in the log, and tried again next time. */
+  /** Commits what these have finished and not committed; what fails is told, and tried again next time. */
   readonly commit: (partitions: ReadonlyArray<OwnedPartition>) => Effect.Effect<void>
 }
 
@@ -26,7 +26,8 @@ export interface AutoCommit {
 export const make = Effect.fnUntraced(function* (
   all: () => ReadonlyArray<OwnedPartition>,
   send: (offsets: Offsets.Offsets, ended: Ended) => Effect.Effect<void, CommitError>,
-  interval: number
+  interval: number,
+  onFailure: (error: CommitError) => void
 ): Effect.fn.Return<AutoCommit, never, Scope.Scope> {
   const scope = yield* Effect.scope
   /** Those whose turn is not over: what they have finished since goes with the next. */
@@ -52,7 +53,10 @@ export const make = Effect.fnUntraced(function* (
       if (reason === undefined && jumps === owned.lease.jumps) owned.committed = entry.offset
     }
     yield* send(Offsets.from([...due.values()].map(({ entry }) => entry)), ended).pipe(
-      Effect.catch((error) => Effect.logWarning(`what has been finished could not be committed: ${error.message}`))
+      Effect.catch((error) => {
+        onFailure(error)
+        return Effect.logWarning(`what has been finished could not be committed: ${error.message}`)
+      })
     )
   })
   // One that has to wait does not hold up the others.

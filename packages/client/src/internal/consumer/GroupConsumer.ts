@@ -133,7 +133,9 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
   const autoCommit =
     committer === undefined
       ? { commit: () => Effect.void }
-      : yield* AutoCommit.make(all, committer.commit, settings.autoCommitInterval)
+      : yield* AutoCommit.make(all, committer.commit, settings.autoCommitInterval, (error) =>
+          publish({ _tag: "CommitFailed", partitions: error.partitions, error })
+        )
 
   const readers: Readers.Readers<RecordOf<T>, ServicesOf<T>> = Readers.make(delivery, now, {
     all,
