@@ -399,7 +399,10 @@ export interface Consumer<T extends AnyTopic> {
   readonly endOffsets: (
     partitions: ReadonlyArray<TopicPartition>
   ) => Effect.Effect<ReadonlyArray<bigint>, ConsumerError>
-  /** The first offsets at or after a time (milliseconds since 1970); undefined where there is none. Kafka 0.10.1. */
+  /**
+   * The first offsets at or after a time (milliseconds since 1970); undefined where there is none. Fails with `Rejected`,
+   * for `UnsupportedVersion`, where brokers are older than Kafka 0.10.1: they only know where segments begin.
+   */
   readonly offsetsForTimes: (
     partitions: ReadonlyArray<TopicPartition & { readonly timestamp: number }>
   ) => Effect.Effect<ReadonlyArray<bigint | undefined>, ConsumerError>

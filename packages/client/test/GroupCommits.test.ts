@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
+import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
 import { Effect, Exit, Logger, Scope, Stream } from "effect"
 import type * as Consumer from "../src/Consumer.ts"
 import * as ConsumerService from "../src/internal/consumer/ConsumerService.ts"
@@ -9,6 +10,7 @@ import * as Offsets from "../src/Offsets.ts"
 import * as Serde from "../src/Serde.ts"
 import * as Topic from "../src/Topic.ts"
 import { until } from "./harness.ts"
+import { type Offered, respond } from "./ScriptedBroker.ts"
 import { append, batch, make } from "./ScriptedFetches.ts"
 import * as ScriptedGroup from "./ScriptedGroup.ts"
 import * as ScriptedOffsets from "./ScriptedOffsets.ts"
@@ -27,9 +29,9 @@ const topic = Topic.topic("t", { key: Serde.bytes, value: picky })
 const place = { topic: "t", partition: 0 }
 
 /** A topic of so many partitions, led by one broker that coordinates too. */
-const start = (partitions: number) =>
+const start = (partitions: number, offered: Offered = {}) =>
   Effect.gen(function* () {
-    const self = yield* make(1, partitions)
+    const self = yield* make(1, partitions, { offered })
     const coordinator = yield* ScriptedGroup.make(self.scripted)
     const offsets = ScriptedOffsets.make(self.scripted)
     const consume = (options: Partial<Consumer.Options<typeof topic>> = {}) =>
@@ -70,8 +72,9 @@ const live = (
   name: string,
   partitions: number,
   test: (context: Context) => Effect.Effect<void, unknown, Scope.Scope>,
-  timeout = 15_000
-) => it.live(name, () => Effect.flatMap(start(partitions), test).pipe(Effect.provide(Logger.layer([]))), timeout)
+  offered?: Offered
+) =>
+  it.live(name, () => Effect.flatMap(start(partitions, offered), test).pipe(Effect.provide(Logger.layer([]))), 15_000)
 
 /** The group takes all from a member, which comes back at once. */
 const loseAll = ({ coordinator }: Context, consumer: { readonly seen: ReadonlyArray<Consumer.ConsumerEvent> }) =>
@@ -347,5 +350,37 @@ describe("Dead letters", () => {
         context.offsets.kept.clear()
       }
     })
+  )
+})
+
+describe("offsetsForTimes", () => {
+  const at = [{ ...place, timestamp: 3 }]
+
+  live("finds the first record that is no older", 1, ({ consume, write }) =>
+    Effect.gen(function* () {
+      write(0, 0, 10)
+      const one = yield* consume()
+      assert.deepStrictEqual(yield* one.offsetsForTimes(at), [3n])
+    })
+  )
+
+  live(
+    "says that brokers are too old, rather than where a segment begins",
+    1,
+    ({ broker, consume, write }) =>
+      Effect.gen(function* () {
+        write(0, 0, 10)
+        broker.on(ListOffsets, () =>
+          respond({ topics: [{ name: "t", partitions: [{ partitionIndex: 0, oldStyleOffsets: [10n] }] }] })
+        )
+        const one = yield* consume({ partitions: [] })
+        const { reason } = yield* Effect.flip(one.offsetsForTimes(at))
+        assert.strictEqual(reason._tag === "Rejected" && reason.cause.reason._tag, "UnsupportedVersion")
+        assert.include(reason.message, "ListOffsets")
+        assert.strictEqual(broker.of(ListOffsets).length, 0)
+        // The ends of the log they do know.
+        assert.deepStrictEqual(yield* one.endOffsets([place]), [10n])
+      }),
+    { ListOffsets: [0, 0] }
   )
 })
