@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
 import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
-import { Effect, Exit, Logger, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Logger, Scope, Stream } from "effect"
 import type * as Consumer from "../src/Consumer.ts"
 import * as ConsumerService from "../src/internal/consumer/ConsumerService.ts"
 import * as Offsets from "../src/Offsets.ts"
@@ -11,7 +11,7 @@ import * as Serde from "../src/Serde.ts"
 import * as Topic from "../src/Topic.ts"
 import { until } from "./harness.ts"
 import { type Offered, respond } from "./ScriptedBroker.ts"
-import { append, batch, make } from "./ScriptedFetches.ts"
+import { append, batch, end, make } from "./ScriptedFetches.ts"
 import * as ScriptedGroup from "./ScriptedGroup.ts"
 import * as ScriptedOffsets from "./ScriptedOffsets.ts"
 
@@ -153,9 +153,9 @@ describe("Automatic commits", () => {
       offsets.answer = () => (_, partition) => (partition === 0 ? codes.REQUEST_TIMED_OUT : 0)
       const one = yield* consume()
       yield* Effect.forkScoped(one.run(() => Effect.void))
-      for (const end of [10, 20, 30]) {
-        yield* until(() => committed(context, 1) === BigInt(end))
-        for (const partition of [0, 1]) write(partition, end, 10)
+      for (const offset of [10, 20, 30]) {
+        yield* until(() => committed(context, 1) === BigInt(offset))
+        for (const partition of [0, 1]) write(partition, offset, 10)
       }
       assert.isUndefined(committed(context, 0))
       offsets.answer = () => undefined
@@ -178,6 +178,39 @@ describe("Automatic commits", () => {
       assert.strictEqual(committed(context, 1), 10n)
       offsets.answer = () => undefined
       yield* until(() => committed(context, 0) === 10n)
+    })
+  )
+
+  live("markers of transactions behind what has been finished are passed: no lag remains", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, logs, offsets, write } = context
+      const mark = () => {
+        const base = end(logs[0])
+        const options = { isControl: true, isTransactional: true, producerId: 1n, producerEpoch: 0 }
+        logs[0].batches.push({
+          base,
+          end: base + 1n,
+          bytes: batch(base, ["marker"], { ...options, epoch: 1 }),
+          epoch: 1
+        })
+      }
+      write(0, 0, 10)
+      mark()
+      write(0, 11, 10)
+      const gate = yield* Deferred.make<void>()
+      const one = yield* consume({ maxPollRecords: 10 })
+      yield* Effect.forkScoped(one.run((records) => (records[0].offset < 11n ? Effect.void : Deferred.await(gate))))
+      // What comes behind the marker is at work.
+      yield* until(() => committed(context) === 10n)
+      yield* Effect.sleep(150)
+      assert.deepStrictEqual(offsets.commits(), ["t0=10"])
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => committed(context) === 21n)
+      mark()
+      yield* until(() => committed(context) === 22n)
+      assert.strictEqual(offsets.kept.get("t:0")?.leaderEpoch, 1)
+      yield* Effect.sleep(150)
+      assert.deepStrictEqual(offsets.commits(), ["t0=10", "t0=21", "t0=22"])
     })
   )
 

@@ -39,9 +39,9 @@ export const make = Effect.fnUntraced(function* (
       { readonly owned: OwnedPartition; readonly jumps: number; readonly entry: LeasedEntry }
     >()
     for (const owned of partitions) {
-      const { finished, lease, partition, topic } = owned
-      if (finished === undefined || finished.offset === owned.committed || !lease.isActive) continue
-      const { leaderEpoch, offset } = finished
+      const { committable, lease, partition, topic } = owned
+      if (committable === undefined || committable.offset === owned.committed || !lease.isActive) continue
+      const { leaderEpoch, offset } = committable
       const entry = { topic, partition, stretch: lease.stretch, offset, leaderEpoch }
       due.set(keyOf(owned), { owned, jumps: lease.jumps, entry })
       underWay.add(owned)

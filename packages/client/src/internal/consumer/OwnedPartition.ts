@@ -47,7 +47,7 @@ export class OwnedPartition {
   given: bigint | undefined = undefined
   /** Behind the last record of those that have been finished without a gap. */
   finished: Place | undefined = undefined
-  /** What of `finished` was committed automatically. */
+  /** The offset that was committed automatically. */
   committed: bigint | undefined = undefined
   /** When its reader last asked for more: milliseconds of a clock that only goes forward. */
   askedAt: number
@@ -85,6 +85,13 @@ export class OwnedPartition {
     if (handed === undefined) return fetched.delivered
     // Nothing is handed over of control batches, for example: they were passed all the same.
     return handed.offset === fetched.queuedEnd && fetched.unsettled === undefined ? fetched.position : handed.offset
+  }
+
+  /** Behind what has been finished, and behind what follows it that is for no reader: markers of transactions, for example. */
+  get committable(): Place | undefined {
+    const { fetched, finished, handed, position } = this
+    if (finished === undefined || finished.offset !== handed?.offset || position === undefined) return finished
+    return position > finished.offset ? { offset: position, leaderEpoch: fetched.epoch } : finished
   }
 
   /** Before it nothing is left to be done, as far as this consumer knows; undefined while that is looked up. */
