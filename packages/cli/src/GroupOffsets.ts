@@ -68,7 +68,7 @@ export const totalLag = (self: ReadonlyArray<Row>): bigint =>
   self.reduce((sum, { lag }) => sum + (lag ?? BigInt(0)), BigInt(0))
 
 /**
- * Those of the partitions that exist and have a leader: the others cannot be asked for offsets.
+ * Those of the partitions that exist: with a leader, which can be asked for offsets, and without one.
  *
  * @category constructors
  * @since 0.1.0
@@ -76,7 +76,11 @@ export const totalLag = (self: ReadonlyArray<Row>): bigint =>
 export const existing = Effect.fnUntraced(function* <A extends TopicPartition>(places: ReadonlyArray<A>) {
   const { cluster } = yield* Kafka.Kafka
   const { topics } = yield* cluster.refresh("all")
-  return places.filter(({ partition, topic }) => (topics.get(topic)?.partitions[partition]?.leader ?? -1) >= 0)
+  const leaderOf = ({ partition, topic }: A): number | undefined => topics.get(topic)?.partitions[partition]?.leader
+  return {
+    led: places.filter((place) => (leaderOf(place) ?? -1) >= 0),
+    leaderless: places.filter((place) => leaderOf(place) === -1)
+  }
 })
 
 /**
@@ -97,7 +101,7 @@ export const offsetsReader = Consumer.make({ partitions: [], isolation: "uncommi
 export const look = Effect.fnUntraced(function* (groupId: string, members: ReadonlyArray<Member>) {
   const committed = yield* GroupRequests.committed(groupId)
   const places = rows(members, committed, []).map(({ partition, topic }) => ({ topic, partition }))
-  const asked = yield* existing(places)
+  const { led: asked } = yield* existing(places)
   const reader = yield* offsetsReader
   const found = yield* reader.endOffsets(asked)
   return rows(
@@ -145,8 +149,13 @@ const rowToJson = ({ committed, end, lag, partition, topic }: Row) => ({
 export const lagToJson = (group: string, self: ReadonlyArray<Row>): string =>
   `${JSON.stringify({ group, lag: Number(totalLag(self)), partitions: self.map(rowToJson) })}\n`
 
-/** `orders 0-2,5` */
-const describePartitions = (partitions: ReadonlyArray<TopicPartition>): string => {
+/**
+ * Partitions in a line, by topic: `orders 0,2; payments 1`.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const describePartitions = (partitions: ReadonlyArray<TopicPartition>): string => {
   if (partitions.length === 0) return "no partitions"
   return [...Map.groupBy(partitions.toSorted(GroupRequests.byPlace), ({ topic }) => topic)]
     .map(([topic, places]) => `${topic} ${places.map(({ partition }) => partition).join(",")}`)

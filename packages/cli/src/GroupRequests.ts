@@ -81,10 +81,11 @@ const failIf = (
   { broker, nodeId }: Connection,
   api: string,
   code: number,
-  place?: TopicPartition
+  place?: TopicPartition,
+  detail = ErrorCode.of(code).text
 ): Effect.Effect<void, KafkaError> => {
   if (code === codes.NONE) return Effect.void
-  const { isRetriable, name, text: detail } = ErrorCode.of(code)
+  const { isRetriable, name } = ErrorCode.of(code)
   const { partition, topic } = place ?? {}
   return Effect.fail(
     new KafkaError({
@@ -321,10 +322,12 @@ export const commit = (
       // No generation: the group hands out no partitions.
       const request = { groupId, generationIdOrMemberEpoch: -1, memberId: "", topics }
       const response = yield* connection.request(OffsetCommit, request, { version })
-      for (const { name: topic, partitions } of response.topics) {
-        for (const { errorCode, partitionIndex: partition } of partitions) {
-          yield* failIf(connection, "OffsetCommit", errorCode, { topic, partition })
-        }
+      for (const { partition, topic } of offsets) {
+        const answers = response.topics.find(({ name }) => name === topic)?.partitions
+        const answer = answers?.find(({ partitionIndex }) => partitionIndex === partition)
+        const code = answer?.errorCode ?? codes.UNKNOWN_SERVER_ERROR
+        const detail = answer === undefined ? "the response does not name the partition" : undefined
+        yield* failIf(connection, "OffsetCommit", code, { topic, partition }, detail)
       }
     })
   )

@@ -104,6 +104,17 @@ const placesOf = Effect.fnUntraced(function* (targets: ReadonlyArray<Target>) {
   return [...places.values()].sort(GroupRequests.byPlace)
 })
 
+/** The partitions that something was committed for, as far as they can be reset. */
+const placesWith = Effect.fnUntraced(function* (committed: ReadonlyArray<PartitionOffset>) {
+  const { leaderless, led } = yield* GroupOffsets.existing(committed)
+  if (leaderless.length > 0) {
+    yield* Effect.logWarning(
+      `left as they are, for they have no leader: ${GroupOffsets.describePartitions(leaderless)}`
+    )
+  }
+  return led
+})
+
 /**
  * What the log of a partition has.
  *
@@ -149,7 +160,7 @@ const checkTimes = Effect.gen(function* () {
 
 /**
  * Finds out where each partition goes. Without targets: all partitions that the group has committed something for and that
- * exist.
+ * exist; those of them that have no leader are left out with a warning.
  *
  * @category constructors
  * @since 0.1.0
@@ -160,7 +171,7 @@ export const plan = Effect.fnUntraced(function* (
   to: From.From
 ) {
   const committed = yield* GroupRequests.committed(groupId)
-  const places = targets === undefined ? yield* GroupOffsets.existing(committed) : yield* placesOf(targets)
+  const places = targets === undefined ? yield* placesWith(committed) : yield* placesOf(targets)
   if (places.length === 0) {
     return yield* new NothingToReset({ detail: `group ${groupId} has committed nothing: name topics by --topic` })
   }

@@ -157,7 +157,8 @@ export const pattern = <K, V, R = never>(
 ): TopicPattern<Topic<string, K, V, R>> => ({ matches, ...options })
 
 /**
- * Effects that are run when partitions come and go. The group waits for `onRevoked`, `drainTimeout` at most.
+ * Effects that are run when partitions come and go. The group waits for `onRevoked`, as long as `drainTimeout`
+ * lets it.
  *
  * @category models
  * @since 0.1.0
@@ -206,8 +207,8 @@ export interface Options<T extends AnyTopic> extends FetchOptions {
    */
   readonly maxPollInterval?: Duration.Input | undefined
   /**
-   * Where a partition begins when this consumer gets it for the first time; later it is what was committed. Defaults to
-   * `committed`: what was committed, else `fallback`.
+   * Where a partition begins when this consumer gets it for the first time. Later it is what was committed; if nothing was,
+   * where this consumer stood. Defaults to `committed`: what was committed, else `fallback`.
    */
   readonly startAt?: "committed" | "earliest" | "latest" | { readonly timestamp: number } | undefined
   /**
@@ -221,8 +222,9 @@ export interface Options<T extends AnyTopic> extends FetchOptions {
   /** For one commit, with all its tries. Defaults to 60 s. Java: `default.api.timeout.ms`. */
   readonly commitTimeout?: Duration.Input | undefined
   /**
-   * How long the work on records of a partition may take that is given back, before others get it. Defaults to 60 % of
-   * `maxPollInterval`, 30 s at most. Java has no such bound.
+   * How long it may take to give partitions back, all in all: the work on their records (two thirds of it at most, then it
+   * is interrupted), `onRevoked` (until five sixths are over), and their commits. Defaults to 60 % of `maxPollInterval`,
+   * 30 s at most. Java has no such bound.
    */
   readonly drainTimeout?: Duration.Input | undefined
   /**
@@ -266,6 +268,12 @@ export type ConsumerEvent =
   | { readonly _tag: "Assigned" | "Revoked" | "Lost"; readonly partitions: ReadonlyArray<TopicPartition> }
   | { readonly _tag: "DrainTimeout" | "Stalled"; readonly partition: TopicPartition }
   | { readonly _tag: "Committed"; readonly offsets: Offsets }
+  /** What has been finished of these could not be committed; it is tried again with the next automatic commit. */
+  | {
+      readonly _tag: "CommitFailed"
+      readonly partitions: ReadonlyArray<TopicPartition>
+      readonly error: CommitError
+    }
   | {
       readonly _tag: "OffsetReset"
       readonly partition: TopicPartition
@@ -352,7 +360,11 @@ export interface Consumer<T extends AnyTopic> {
     f: (records: ReadonlyArray<RecordOf<T>>) => Effect.Effect<void, E, R>,
     options?: RunOptions<E, E2, R2>
   ) => Effect.Effect<void, E | E2 | ConsumerError | SerdeError | ProducerError, R | R2 | ServicesOf<T>>
-  /** Commits; waits until it is done. What is no longer this consumer's is not committed: `PartitionLost`. */
+  /**
+   * Commits; waits until it is done. What is no longer this consumer's is not committed: `PartitionLost`. Records that were
+   * handed over before a seek, or before an `OffsetReset`, say nothing of what is read since: they are left out, without an
+   * error. Offsets that are named (`Offsets.from`) are committed all the same.
+   */
   readonly commit: (offsets: Offsets) => Effect.Effect<void, CommitError>
   /** Commits the records that come, which have been finished: after so many, after so long, and at the end. */
   readonly committing: (options?: {
@@ -390,7 +402,10 @@ export interface Consumer<T extends AnyTopic> {
   readonly endOffsets: (
     partitions: ReadonlyArray<TopicPartition>
   ) => Effect.Effect<ReadonlyArray<bigint>, ConsumerError>
-  /** The first offsets at or after a time (milliseconds since 1970); undefined where there is none. Kafka 0.10.1. */
+  /**
+   * The first offsets at or after a time (milliseconds since 1970); undefined where there is none. Fails with `Rejected`,
+   * for `UnsupportedVersion`, where brokers are older than Kafka 0.10.1: they only know where segments begin.
+   */
   readonly offsetsForTimes: (
     partitions: ReadonlyArray<TopicPartition & { readonly timestamp: number }>
   ) => Effect.Effect<ReadonlyArray<bigint | undefined>, ConsumerError>

@@ -2,12 +2,15 @@
  * How far partitions have been finished, as data: for each the offset of the next record to be read. Made of records that
  * have been finished, merged, kept elsewhere if need be, and committed.
  *
+ * They know where their records come from: what was read before a seek, or before the partition was taken away, counts no
+ * more beside what was read since, and is not committed.
+ *
  * @since 0.1.0
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 import { DeliveredRecord } from "./internal/consumer/DeliveredRecord.ts"
-import type { Lease } from "./internal/consumer/Lease.ts"
+import type { Stretch } from "./internal/consumer/Lease.ts"
 import type { ConsumerRecord, TopicPartition } from "./Topic.ts"
 
 /**
@@ -38,10 +41,10 @@ export interface Offsets extends Iterable<Entry> {
   readonly get: (topic: string, partition: number) => Entry | undefined
 }
 
-/** An entry that knows the lease of its records. @internal */
+/** An entry that knows where its records come from. @internal */
 export interface LeasedEntry extends Entry {
   readonly leaderEpoch: number
-  readonly lease: Lease | undefined
+  readonly stretch: Stretch | undefined
 }
 
 type Topics = Map<string, Map<number, LeasedEntry>>
@@ -71,7 +74,7 @@ class OffsetsImpl implements Offsets, Equal.Equal {
     for (const partitions of this.#topics.values()) yield* partitions.values()
   }
 
-  // Leases end, and say nothing of how far a partition has been finished: they do not count.
+  // Stretches end, and say nothing of how far a partition has been finished: they do not count.
   [Equal.symbol](that: unknown): boolean {
     if (!(that instanceof OffsetsImpl) || that.size !== this.size) return false
     for (const entry of this) if (!isSame(entry, that.get(entry.topic, entry.partition))) return false
@@ -88,12 +91,12 @@ class OffsetsImpl implements Offsets, Equal.Equal {
   toJSON(): unknown {
     return {
       _tag: this._tag,
-      entries: [...this].map(({ lease: _, offset, ...rest }) => ({ ...rest, offset: String(offset) }))
+      entries: [...this].map(({ offset, stretch: _, ...rest }) => ({ ...rest, offset: String(offset) }))
     }
   }
 }
 
-/** With the leases. @internal */
+/** With the stretches. @internal */
 export const entriesOf = (offsets: Offsets): Iterable<LeasedEntry> =>
   // Only this module makes them.
   offsets as OffsetsImpl
@@ -111,9 +114,9 @@ const put = (topics: Topics, entry: LeasedEntry): void => {
 
 /** Whether an entry takes the place of another. */
 const isNewer = (one: LeasedEntry, other: LeasedEntry): boolean => {
-  // Under a later lease reading may have begun earlier: what an ended one has said is void.
-  if (one.lease !== other.lease && other.lease !== undefined && !other.lease.isActive) return true
-  if (one.lease !== other.lease && one.lease !== undefined && !one.lease.isActive) return false
+  // After a seek, or under a later lease, reading may have begun earlier: what an ended stretch has said is void.
+  if (one.stretch !== other.stretch && other.stretch?.isPresent === false) return true
+  if (one.stretch !== other.stretch && one.stretch?.isPresent === false) return false
   return one.offset >= other.offset
 }
 
@@ -140,20 +143,20 @@ export const of = (records: AnyRecord | Iterable<AnyRecord>): Offsets => {
   const topics: Topics = new Map()
   const add = (last: AnyRecord): void => {
     const { leaderEpoch, offset, partition, topic } = last
-    put(topics, { topic, partition, offset: offset + one, leaderEpoch, lease: DeliveredRecord.leaseOf(last) })
+    put(topics, { topic, partition, offset: offset + one, leaderEpoch, stretch: DeliveredRecord.stretchOf(last) })
   }
   if (isOne(records)) add(records)
   else {
     let last: AnyRecord | undefined
-    let lastLease: Lease | undefined
+    let lastStretch: Stretch | undefined
     for (const record of records) {
-      const lease = DeliveredRecord.leaseOf(record)
+      const stretch = DeliveredRecord.stretchOf(record)
       if (last !== undefined) {
-        if (record.partition !== last.partition || record.topic !== last.topic || lease !== lastLease) add(last)
+        if (record.partition !== last.partition || record.topic !== last.topic || stretch !== lastStretch) add(last)
         else if (record.offset < last.offset) continue
       }
       last = record
-      lastLease = lease
+      lastStretch = stretch
     }
     if (last !== undefined) add(last)
   }
@@ -171,9 +174,9 @@ const one = BigInt(1)
 export const from = (entries: Iterable<Entry>): Offsets => {
   const topics: Topics = new Map()
   for (const entry of entries) {
-    // An entry of another `Offsets` brings its lease along.
-    const { lease } = entry as Partial<LeasedEntry>
-    put(topics, { ...entry, leaderEpoch: entry.leaderEpoch ?? -1, lease })
+    // An entry of another `Offsets` brings its stretch along.
+    const { stretch } = entry as Partial<LeasedEntry>
+    put(topics, { ...entry, leaderEpoch: entry.leaderEpoch ?? -1, stretch })
   }
   return new OffsetsImpl(topics)
 }

@@ -54,7 +54,7 @@ const start = (
       scope
     )
     const entry = (partition: number, offset: number, lease: Lease | undefined = leases[partition]) =>
-      ({ topic: "t", partition, offset: BigInt(offset), leaderEpoch: 3, lease }) as const
+      ({ topic: "t", partition, offset: BigInt(offset), leaderEpoch: 3, stretch: lease?.stretch }) as const
     const commit = (...entries: ReadonlyArray<readonly [partition: number, offset: number, lease?: Lease]>) =>
       committer.commit(Offsets.from(entries.map(([partition, offset, lease]) => entry(partition, offset, lease))))
     const explicit = (partition: number, offset: number, metadata?: string) =>
@@ -112,7 +112,7 @@ describe("Committer", () => {
   live("goes back when reading has, after a seek or in a topic that was made anew", ({ commit, leases, offsets }) =>
     Effect.gen(function* () {
       yield* commit([0, 1000])
-      leases[0].jumps++
+      leases[0].jump()
       yield* commit([0, 3])
       assert.deepStrictEqual(offsets.commits(), ["t0=1000", "t0=3"])
       assert.strictEqual(offsets.kept.get("t:0")?.offset, 3n)
@@ -222,6 +222,62 @@ describe("Committer", () => {
     })
   )
 
+  live(
+    "one that has to wait does not hold up the others",
+    ({ commit, offsets }) =>
+      Effect.gen(function* () {
+        let isStuck = true
+        offsets.answer = () => (_, partition) => (isStuck && partition === 0 ? codes.REQUEST_TIMED_OUT : 0)
+        const started = performance.now()
+        const stuck = yield* Effect.forkChild(commit([0, 5], [1, 5]), { startImmediately: true })
+        yield* until(() => offsets.kept.get("t:1")?.offset === 5n)
+        yield* commit([1, 6])
+        yield* commit([2, 7])
+        // Its time has not come, whatever else is new.
+        const later = yield* Effect.forkChild(commit([0, 6]), { startImmediately: true })
+        assert.isBelow(performance.now() - started, 600)
+        isStuck = false
+        yield* Fiber.join(stuck)
+        yield* Fiber.join(later)
+        assert.isAbove(performance.now() - started, 700)
+        assert.deepStrictEqual(offsets.commits(), ["t0=5 t1=5", "t1=6", "t2=7", "t0=6"])
+      }),
+    { settings: { retryBackoff: 1000 } }
+  )
+
+  live(
+    "[3]: a topic that is not there fails; one that the coordinator alone has not heard of is tried again",
+    (context) =>
+      Effect.gen(function* () {
+        const { cluster, commit, offsets, scripted } = context
+        let answers = 0
+        offsets.answer = () => (_, partition) => {
+          answers++
+          return partition === 0 ? codes.UNKNOWN_TOPIC_OR_PARTITION : 0
+        }
+        const error = yield* Effect.flip(commit([0, 5], [1, 6]))
+        assert.strictEqual(error.reason._tag, "Rejected")
+        assert.isFalse(error.isRetriable)
+        assert.deepStrictEqual(error.partitions, [{ topic: "t", partition: 0 }])
+        assert.strictEqual(offsets.kept.get("t:1")?.offset, 6n)
+        // The cluster has it: the coordinator will hear of it.
+        scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 0 }] })
+        yield* cluster.topic("t")
+        answers = 0
+        offsets.answer = () => () => (++answers < 3 ? codes.UNKNOWN_TOPIC_OR_PARTITION : 0)
+        yield* commit([0, 5])
+        assert.strictEqual(answers, 3)
+        // And no longer: it has no such partition, and then no such topic.
+        offsets.answer = () => () => codes.UNKNOWN_TOPIC_OR_PARTITION
+        assert.strictEqual((yield* reasonOf(commit([3, 5])))._tag, "Rejected")
+        const gone = yield* Effect.forkChild(reasonOf(commit([0, 6])), { startImmediately: true })
+        yield* Effect.sleep(50)
+        assert.isUndefined(gone.pollUnsafe())
+        scripted.topics.delete("t")
+        assert.strictEqual((yield* Effect.timeout(Fiber.join(gone), "3 seconds"))._tag, "Rejected")
+      })
+  )
+
   live("C99: NOT_COORDINATOR, a lost connection and a partition that is left out are tried again", (context) =>
     Effect.gen(function* () {
       const { broker, commit, offsets } = context
@@ -306,7 +362,7 @@ describe("Committer", () => {
 
   live("flush waits for these partitions alone", ({ commit, committer, offsets }) =>
     Effect.gen(function* () {
-      offsets.answer = () => (_, partition) => (partition === 0 ? codes.UNKNOWN_TOPIC_OR_PARTITION : 0)
+      offsets.answer = () => (_, partition) => (partition === 0 ? codes.REQUEST_TIMED_OUT : 0)
       yield* Effect.forkChild(Effect.exit(commit([0, 1])), { startImmediately: true })
       offsets.delay = 30
       const other = yield* Effect.forkChild(commit([1, 1]), { startImmediately: true })

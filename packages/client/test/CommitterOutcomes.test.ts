@@ -142,6 +142,37 @@ describe("Committer", () => {
     })
   )
 
+  live("C104 what was read before a seek neither lands nor stands in the way of what was read since", (context) =>
+    Effect.gen(function* () {
+      const [lease] = context.leases
+      const [old, older] = [context.upTo(100), context.upTo(90)]
+      lease.jump()
+      yield* context.commit(old)
+      assert.strictEqual(context.requests().length, 0)
+      yield* context.commit(context.upTo(31))
+      yield* context.commit(older)
+      yield* context.commit(Offsets.merge(old, context.upTo(32)))
+      assert.deepStrictEqual(context.requests().map(said), [["t0@31"], ["t0@32"]])
+      // Nor what waits, or is sent again, while the seek comes.
+      context.identity = undefined
+      const waiting = yield* fork(context.commit(context.upTo(99)))
+      yield* Effect.sleep(30)
+      lease.jump()
+      const since = yield* fork(context.commit(context.upTo(5)))
+      context.identity = member(2)
+      context.wake()
+      yield* Effect.all([Fiber.join(waiting), Fiber.join(since)])
+      assert.deepStrictEqual(context.requests().slice(2).map(said), [["t0@5"]])
+      context.inTurn((request) => {
+        lease.jump()
+        return answered(request, () => codes.COORDINATOR_LOAD_IN_PROGRESS)
+      }, answered)
+      yield* context.commit(context.upTo(99))
+      yield* context.commit(context.upTo(3))
+      assert.deepStrictEqual(context.requests().slice(3).map(said), [["t0@99"], ["t0@3"]])
+    })
+  )
+
   live("C104 an ended lease fails here and is never sent; the others of the call are committed", (context) =>
     Effect.gen(function* () {
       const offsets = both(context, 5, 7)
@@ -495,10 +526,26 @@ describe("Committer", () => {
   live("C104 where reading has gone on elsewhere, what comes after may be further back", (context) =>
     Effect.gen(function* () {
       yield* context.commit(context.upTo(10))
-      context.leases[0].jumps++
+      context.leases[0].jump()
       assert.isUndefined(context.lastCommitted(context.leases[0]))
       yield* context.commit(context.upTo(4))
       assert.deepStrictEqual(context.requests().map(said), [["t0@10"], ["t0@4"]])
+    })
+  )
+
+  live("who commits again as soon as it is told that a commit has ended is not forgotten", (context) =>
+    Effect.gen(function* () {
+      context.identity = undefined
+      const again = yield* fork(
+        Effect.catch(context.commit(context.upTo(9)), () => Effect.suspend(() => context.commit(context.upTo(4))))
+      )
+      yield* Effect.sleep(20)
+      context.leases[0].end()
+      context.leases[0] = new Lease("t", 0)
+      context.identity = member(2)
+      context.wake()
+      yield* Effect.timeout(Fiber.join(again), "3 seconds")
+      assert.deepStrictEqual(context.requests().map(said), [["t0@4"]])
     })
   )
 

@@ -6,7 +6,7 @@ import { LowWaterMark } from "../src/internal/consumer/LowWaterMark.ts"
 import * as Offsets from "../src/Offsets.ts"
 
 const record = (partition: number, offset: number, lease?: Lease) =>
-  new DeliveredRecord("t", partition, BigInt(offset), 3, 0, "create", null, null, [], lease)
+  new DeliveredRecord("t", partition, BigInt(offset), 3, 0, "create", null, null, [], lease?.stretch)
 
 const describeOffsets = (offsets: Offsets.Offsets) =>
   [...offsets]
@@ -55,13 +55,29 @@ describe("Offsets", () => {
     assert.strictEqual(Offsets.merge(Offsets.of(now), Offsets.of(old)).get("t", 0)?.offset, 5n)
   })
 
+  it("what was read before a seek does not stand in the way of what was read since", () => {
+    const lease = new Lease("t", 0)
+    const old = [record(0, 9, lease), record(0, 20, lease)]
+    lease.jump()
+    const now = record(0, 4, lease)
+    for (const records of [
+      [...old, now],
+      [now, ...old],
+      [...old, record(1, 0), now]
+    ]) {
+      assert.strictEqual(Offsets.of(records).get("t", 0)?.offset, 5n)
+    }
+    assert.strictEqual(Offsets.merge(Offsets.of(old), Offsets.of(now)).get("t", 0)?.offset, 5n)
+    assert.strictEqual(Offsets.merge(Offsets.of(now), Offsets.of(old)).get("t", 0)?.offset, 5n)
+  })
+
   it("metadata and leases stay with their entries; a copy of a record has no lease", () => {
     const lease = new Lease("t", 0)
     const [entry] = Offsets.entriesOf(Offsets.from(Offsets.withMetadata(Offsets.of(record(0, 1, lease)), "half way")))
     assert.deepStrictEqual([entry.metadata, entry.offset], ["half way", 2n])
-    assert.strictEqual(entry.lease, lease)
+    assert.strictEqual(entry.stretch, lease.stretch)
     const [copy] = Offsets.entriesOf(Offsets.of({ ...record(0, 1, lease) }))
-    assert.isUndefined(copy.lease)
+    assert.isUndefined(copy.stretch)
     assert.include(JSON.stringify(Offsets.withMetadata(Offsets.of(record(0, 1, lease)), "x")), '"offset":"2"')
   })
 

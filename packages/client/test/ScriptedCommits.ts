@@ -72,7 +72,18 @@ export const start = (
       /** A finished record under the present lease, whose commit names `next`. */
       upTo: (next: number, partition = 0) =>
         Offsets.of(
-          new DeliveredRecord("t", partition, BigInt(next - 1), 3, 0, "create", null, null, [], leases[partition])
+          new DeliveredRecord(
+            "t",
+            partition,
+            BigInt(next - 1),
+            3,
+            0,
+            "create",
+            null,
+            null,
+            [],
+            leases[partition]?.stretch
+          )
         ),
       /** Answers one request after the other; the last answer stands. */
       inTurn: (...turns: ReadonlyArray<(request: Request) => ReturnType<typeof answered>>) => {

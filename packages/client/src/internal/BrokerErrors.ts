@@ -23,7 +23,10 @@ export const brokerError = (options: {
   readonly partition?: number | undefined
   /** The broker's own text. Defaults to Kafka's text for the code. */
   readonly detail?: string | null | undefined
+  /** Defaults to what the code says. */
+  readonly isRetriable?: boolean | undefined
 }): KafkaError => {
-  const { isRetriable, name, text } = ErrorCode.of(options.code)
-  return new KafkaError({ reason: new BrokerError({ ...options, name, detail: options.detail ?? text, isRetriable }) })
+  const { name, text, ...known } = ErrorCode.of(options.code)
+  const { detail = text, isRetriable = known.isRetriable } = options
+  return new KafkaError({ reason: new BrokerError({ ...options, name, detail: detail ?? text, isRetriable }) })
 }

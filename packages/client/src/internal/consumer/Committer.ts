@@ -2,6 +2,9 @@
  * Commits offsets for a group: one request at a time; what comes meanwhile goes together with the next, each partition
  * with the furthest offset.
  *
+ * A partition that is refused for the moment waits by itself: the others go on. Only when it is the coordinator that cannot
+ * take any, all wait.
+ *
  * An offset of records is never sent once their lease has ended, and never goes back. A commit that the group refuses
  * because it rebalances waits for the member's next identity, as long as its lease lasts and its time is not over.
  *
@@ -52,8 +55,8 @@ export interface Options {
 
 /** @internal */
 export interface Committer {
-  /** Waits until these, or further ones, are committed. */
-  readonly commit: (offsets: Offsets.Offsets) => Effect.Effect<void, CommitError>
+  /** Waits until these, or further ones, are committed. `ended` is told of each partition as soon as it has. */
+  readonly commit: (offsets: Offsets.Offsets, ended?: Ended) => Effect.Effect<void, CommitError>
   /** Waits until nothing of these is left to be committed. */
   readonly flush: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
   /** What was committed last for a partition under a lease. */
@@ -61,6 +64,9 @@ export interface Committer {
   /** The member may have another identity now. */
   readonly wake: () => void
 }
+
+/** A partition of a commit has ended; the reason is undefined where it was committed. @internal */
+export type Ended = (place: TopicPartition, reason: Reason | undefined) => void
 
 type Reason = CommitError["reason"]
 
@@ -70,6 +76,7 @@ interface Call {
   readonly failed: Array<{ readonly topic: string; readonly partition: number; readonly reason: Reason }>
   readonly done: Deferred.Deferred<void, CommitError>
   readonly deadline: number
+  readonly ended: Ended | undefined
 }
 
 /** What is to be committed for a partition, and who waits for it. */
@@ -82,6 +89,10 @@ interface Waiting {
   readonly calls: Array<Call>
   maybeCommitted: boolean
   lastError: string
+  /** How often in a row it was refused for the moment, though the coordinator takes others. */
+  failures: number
+  /** Not to be sent again before this time. */
+  notBefore: number
 }
 
 /** These say that the identity is no good; what it was to commit may be committed with another. */
@@ -92,6 +103,10 @@ const ofMembership: ReadonlySet<number> = new Set([
   codes.FENCED_INSTANCE_ID,
   codes.STALE_MEMBER_EPOCH
 ])
+
+/** Whether a code says that the coordinator can take no commits for the moment. */
+const isOfCoordinator = (code: number): boolean =>
+  code === codes.COORDINATOR_LOAD_IN_PROGRESS || ErrorCode.of(code).invalidates.includes("coordinator")
 
 const reasonOf = (groupId: string, code: number, cause: KafkaError): Reason => {
   if (code === codes.OFFSET_METADATA_TOO_LARGE) return new MetadataTooLarge({ cause })
@@ -126,6 +141,7 @@ export const make = Effect.fnUntraced(function* (
   const keyOf = ({ partition, topic }: TopicPartition): string => `${partition} ${topic}`
 
   const endCall = (call: Call, { partition, topic }: TopicPartition, reason: Reason | undefined): void => {
+    call.ended?.({ topic, partition }, reason)
     if (reason !== undefined) call.failed.push({ topic, partition, reason })
     call.open--
     if (call.open > 0) return
@@ -160,7 +176,10 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const expireAll = (): void => {
-    for (const [key, one] of waiting) if (!expire(one, false)) waiting.delete(key)
+    for (const [key, one] of [...waiting]) {
+      // Who is told commits the next at once, perhaps.
+      if (!expire(one, false) && waiting.get(key) === one) waiting.delete(key)
+    }
     for (const one of sending) expire(one, true)
   }
 
@@ -174,21 +193,26 @@ export const make = Effect.fnUntraced(function* (
   }
 
   /** Whether something further was committed under the lease. Offsets that the user names may go back. */
-  const isPast = ({ entry: { lease, metadata, offset }, jumps }: Waiting): boolean => {
-    const before = jumps === lease?.jumps ? committedOf(lease) : undefined
+  const isPast = ({ entry: { metadata, offset, stretch } }: Waiting): boolean => {
+    const before = committedOf(stretch?.lease)
     return before !== undefined && (before > offset || (before === offset && metadata === undefined))
   }
+
+  /** Whether reading has gone on elsewhere since its records were handed over: it neither lands nor stands in the way. */
+  const isVoid = ({ entry: { stretch } }: Waiting): boolean => stretch?.isPresent === false
 
   /** Puts a partition to what waits for the next request, `later` being what was asked for after the other. */
   const join = (earlier: Waiting, later: Waiting): void => {
     const { entry } = later
-    const isFurther = entry.lease === undefined || later.jumps > earlier.jumps || entry.offset >= earlier.entry.offset
+    const isFurther = entry.stretch === undefined || later.jumps > earlier.jumps || entry.offset >= earlier.entry.offset
     waiting.set(keyOf(entry), {
       ...later,
       entry: isFurther ? entry : earlier.entry,
       calls: [...earlier.calls.splice(0), ...later.calls.splice(0)],
       maybeCommitted: earlier.maybeCommitted || later.maybeCommitted,
-      lastError: later.lastError === "" ? earlier.lastError : later.lastError
+      lastError: later.lastError === "" ? earlier.lastError : later.lastError,
+      failures: earlier.failures,
+      notBefore: earlier.notBefore
     })
   }
 
@@ -196,26 +220,27 @@ export const make = Effect.fnUntraced(function* (
   const add = (entry: Offsets.LeasedEntry, call: Call): void => {
     const { partition, topic } = entry
     // Explicit offsets are of the present lease.
-    const lease = entry.lease ?? leaseOf(topic, partition)
+    const lease = entry.stretch === undefined ? leaseOf(topic, partition) : entry.stretch.lease
     const jumps = lease?.jumps ?? 0
-    const one: Waiting = { entry, lease, jumps, calls: [call], maybeCommitted: false, lastError: "" }
+    const fresh = { maybeCommitted: false, lastError: "", failures: 0, notBefore: 0 }
+    const one: Waiting = { entry, lease, jumps, calls: [call], ...fresh }
     const known = waiting.get(keyOf(entry))
     if (isClosed) end(one, timeout(false, closed))
     else if (!isOwned(entry, lease)) end(one, lost())
-    else if (isPast(one)) end(one, undefined)
+    else if (isVoid(one) || isPast(one)) end(one, undefined)
     else if (known?.lease === lease && known !== undefined) join(known, one)
     else {
-      if (known !== undefined) end(known, lost())
       waiting.set(keyOf(entry), one)
+      if (known !== undefined) end(known, lost())
     }
   }
 
-  const commit: Committer["commit"] = (offsets) =>
+  const commit: Committer["commit"] = (offsets, ended) =>
     Effect.suspend(() => {
       const entries = [...Offsets.entriesOf(offsets)]
       if (entries.length === 0) return Effect.void
       const deadline = now() + commitTimeout
-      const call: Call = { open: entries.length, failed: [], done: Deferred.makeUnsafe(), deadline }
+      const call: Call = { open: entries.length, failed: [], done: Deferred.makeUnsafe(), deadline, ended }
       for (const entry of entries) add(entry, call)
       if (waiting.size > 0) wanted.openUnsafe()
       if (Deferred.isDoneUnsafe(call.done)) return Deferred.await(call.done)
@@ -234,15 +259,20 @@ export const make = Effect.fnUntraced(function* (
     else end(one, lost())
   }
 
-  /** Takes what may be sent now; the rest has ended. */
+  /** Takes what may be sent now; the rest has ended, or its time has not come. */
   const takeDue = (): ReadonlyArray<Waiting> => {
     const due: Array<Waiting> = []
-    for (const one of waiting.values()) {
-      if (!isOwned(one.entry, one.lease)) end(one, lost())
-      else if (isPast(one)) end(one, undefined)
-      else if (expire(one, false)) due.push(one)
-    }
+    const time = now()
+    const all = [...waiting.values()]
+    // First: who is told that it has ended commits the next at once, perhaps.
     waiting.clear()
+    for (const one of all) {
+      if (!isOwned(one.entry, one.lease)) end(one, lost())
+      else if (isVoid(one) || isPast(one)) end(one, undefined)
+      else if (!expire(one, false)) continue
+      else if (time < one.notBefore) again(one)
+      else due.push(one)
+    }
     return due
   }
 
@@ -250,6 +280,19 @@ export const make = Effect.fnUntraced(function* (
     const { entry, jumps, lease } = one
     if (lease !== undefined) committed.set(lease, { offset: entry.offset, jumps })
     end(one, undefined)
+  }
+
+  /** Lets a partition wait before it is sent again, longer each time in a row. */
+  const backOff = Effect.fnUntraced(function* (one: Waiting) {
+    one.failures++
+    one.notBefore = now() + (yield* Backoff.delay(retryBackoff, retryBackoffMax, one.failures))
+    again(one)
+  })
+
+  /** Whether the cluster has no such partition, as far as is known: a coordinator may hear later of new ones than others. */
+  const isGone = ({ partition, topic }: TopicPartition): boolean => {
+    const known = cluster.metadata().topics.get(topic)
+    return known === undefined || known.unknownAnswers > 0 || partition >= known.partitions.length
   }
 
   /** A try has failed as a whole; whether there is another. */
@@ -266,7 +309,7 @@ export const make = Effect.fnUntraced(function* (
     return error.isRetriable
   })
 
-  /** Sends what is due; whether something is to be tried again. */
+  /** Sends what is due; whether the coordinator is to be let alone for a while. */
   const send = Effect.fnUntraced(function* (due: ReadonlyArray<Waiting>, member: MemberIdentity) {
     const started = now()
     const isMember = member.memberId !== ""
@@ -297,20 +340,32 @@ export const make = Effect.fnUntraced(function* (
         continue
       }
       const detail = known === undefined ? "the response does not name the partition" : undefined
-      const error = brokerError({ nodeId, broker, api: "OffsetCommit", code, topic, partition, detail })
       const { invalidates } = ErrorCode.of(code)
       if (invalidates.includes("coordinator")) yield* cluster.invalidateCoordinator("group", groupId)
+      const isUnknown = code === codes.UNKNOWN_TOPIC_OR_PARTITION
+      if (isUnknown) yield* cluster.invalidate(topic)
+      const isRetriable = isUnknown && isGone(one.entry) ? false : undefined
+      const error = brokerError({ nodeId, broker, api: "OffsetCommit", code, topic, partition, detail, isRetriable })
       const isIdentity = isMember && ofMembership.has(code)
       if (isIdentity) refusal = code
       one.lastError = error.message
-      if (isIdentity || error.isRetriable) {
+      if (isIdentity || (known !== undefined && isOfCoordinator(code))) {
         isAgain = true
         again(one)
-      } else end(one, reasonOf(groupId, code, error))
+      } else if (error.isRetriable) yield* backOff(one)
+      else end(one, reasonOf(groupId, code, error))
     }
     if (refusal !== undefined) options.refused(member, refusal)
     if (done.length > 0) options.onCommitted(Offsets.from(done), now() - started)
     return isAgain
+  })
+
+  /** Waits for the time of the first that may be sent again, or for what is new. */
+  const untilDue = Effect.suspend(() => {
+    const times = [...waiting.values()].map(({ notBefore }) => notBefore)
+    if (times.length === 0) return Effect.void
+    const first = times.reduce((one, other) => Math.min(one, other))
+    return Effect.raceFirst(Effect.sleep(Math.max(0, first - now())), wanted.await)
   })
 
   let failures = 0
@@ -318,7 +373,7 @@ export const make = Effect.fnUntraced(function* (
     wanted.closeUnsafe()
     if (waiting.size === 0) return yield* wanted.await
     const due = takeDue()
-    if (due.length === 0) return
+    if (due.length === 0) return yield* untilDue
     const member = identity()
     let isAgain = true
     if (member === undefined) for (const one of due) again(one)
@@ -349,7 +404,8 @@ export const make = Effect.fnUntraced(function* (
     const keys = new Set(partitions.map(keyOf))
     return [...waiting.values(), ...sending].flatMap((one) => {
       if (!keys.has(keyOf(one.entry)) || one.calls.length === 0) return []
-      const call: Call = { open: 1, failed: [], done: Deferred.makeUnsafe(), deadline: now() + commitTimeout }
+      const deadline = now() + commitTimeout
+      const call: Call = { open: 1, failed: [], done: Deferred.makeUnsafe(), deadline, ended: undefined }
       one.calls.push(call)
       return [call.done]
     })

@@ -54,11 +54,16 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
   }
 
   const rejected = (cause: KafkaError) => new ConsumerError({ reason: new Rejected({ cause }) })
-  const list = (partitions: ReadonlyArray<TopicPartition>, timestampOf: (index: number) => bigint) =>
+  const list = (
+    partitions: ReadonlyArray<TopicPartition>,
+    timestampOf: (index: number) => bigint,
+    minVersion?: number
+  ) =>
     ListedOffsets.list(
       cluster,
       partitions.map((place, index) => ({ ...placeOf(place), timestamp: timestampOf(index) })),
-      isolation
+      isolation,
+      minVersion
     )
 
   return {
@@ -100,7 +105,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
         return Effect.fail(invalid("timestamp", `is ${negative.timestamp}; give milliseconds since 1970`))
       }
       return Effect.map(
-        list(partitions, (index) => BigInt(Math.trunc(partitions[index].timestamp))),
+        list(partitions, (index) => BigInt(Math.trunc(partitions[index].timestamp)), ListedOffsets.timeVersion),
         (offsets) => offsets.map((offset) => (offset < 0 ? undefined : offset))
       )
     },

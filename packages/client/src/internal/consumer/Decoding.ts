@@ -14,11 +14,12 @@ import type { AnyTopic, RecordOf, ServicesOf } from "../../Topic.ts"
 import { DeliveredRecord } from "./DeliveredRecord.ts"
 import { damaged, type FetchedBatch, type FetchedPartition } from "./FetchedPartition.ts"
 import type { Fetcher, Taken } from "./Fetcher.ts"
-import type { Lease } from "./Lease.ts"
+import type { Stretch } from "./Lease.ts"
 
 /** A record that could not be decoded. @internal */
-export interface Undecoded {
+export interface Undecoded extends Pick<Batch, "timestampType"> {
   readonly record: Record
+  readonly leaderEpoch: number
   readonly error: Serde.SerdeError
 }
 
@@ -45,7 +46,7 @@ export const upToUndecoded = <A>({ more, raw, records, undecoded }: Decoded<A>):
 export interface Options {
   readonly checkCrcs: boolean
   /** What the records belong to. */
-  readonly lease?: Lease | undefined
+  readonly stretch?: Stretch | undefined
   /** Gives batches that are there already. */
   readonly fetcher: Pick<Fetcher, "takeNext">
   /** Most records of several batches together. */
@@ -75,7 +76,7 @@ export const decode = <T extends AnyTopic>(
       throw error
     }
     const single = (records: ReadonlyArray<Record>): Decoded<RecordOf<T>> => {
-      const decoded = new Decoder(source, topic, options.lease)
+      const decoded = new Decoder(source, topic, options.stretch)
       decoded.add(taken, records)
       return decoded.result()
     }
@@ -102,9 +103,9 @@ const several = <T extends AnyTopic>(
   topic: T,
   options: Options
 ): Decoded<RecordOf<T>> => {
-  const { fetcher, lease, maxRecords } = options
+  const { fetcher, maxRecords, stretch } = options
   const { batch: first, source } = taken
-  const decoded = new Decoder(source, topic, lease)
+  const decoded = new Decoder(source, topic, stretch)
   decoded.add(taken, records)
   let count = records.length
   let bytes = first.bytes.length
@@ -160,7 +161,7 @@ const prepare = <T extends AnyTopic>(
 class Decoder<T extends AnyTopic> {
   private readonly source: FetchedPartition
   private readonly topic: T
-  private readonly lease: Lease | undefined
+  private readonly stretch: Stretch | undefined
   /** What serdes are told about records without headers: nearly all. */
   private readonly keyContext: Serde.RecordContext
   private readonly valueContext: Serde.RecordContext
@@ -169,10 +170,10 @@ class Decoder<T extends AnyTopic> {
   private readonly more: Array<FetchedBatch> = []
   private readonly raw: Array<ReadonlyArray<Record>> = []
 
-  constructor(source: FetchedPartition, topic: T, lease: Lease | undefined) {
+  constructor(source: FetchedPartition, topic: T, stretch: Stretch | undefined) {
     this.source = source
     this.topic = topic
-    this.lease = lease
+    this.stretch = stretch
     const context = { topic: topic.name, partition: source.partition, headers: noHeaders }
     this.keyContext = { ...context, target: "key" }
     this.valueContext = { ...context, target: "value" }
@@ -192,7 +193,7 @@ class Decoder<T extends AnyTopic> {
   }
 
   private decodeAll({ partitionLeaderEpoch, timestampType }: Batch, raw: ReadonlyArray<Record>): void {
-    const { keyContext, lease, records, valueContext } = this
+    const { keyContext, records, stretch, valueContext } = this
     const { partition } = this.source
     const { key: keySerde, name, value: valueSerde } = this.topic
     for (let index = 0; index < raw.length; index++) {
@@ -214,11 +215,12 @@ class Decoder<T extends AnyTopic> {
             decodedKey,
             decodedValue,
             headers,
-            lease
+            stretch
           )
         )
       } catch (cause) {
-        this.undecoded.push({ record: raw[index], error: Serde.failed("decode", context, cause, offset) })
+        const error = Serde.failed("decode", context, cause, offset)
+        this.undecoded.push({ record: raw[index], leaderEpoch: partitionLeaderEpoch, timestampType, error })
       }
     }
   }

@@ -1,12 +1,12 @@
 /**
- * A record as a consumer gives it, which knows under which lease it was read. Nobody sees the lease: a copy of the record
- * has none. Making one costs as much as an object literal.
+ * A record as a consumer gives it, which knows the stretch of reading that it comes from, and with that its lease. Nobody
+ * sees the stretch: a copy of the record has none. Making one costs as much as an object literal.
  *
  * @since 0.1.0
  */
 import type { Headers } from "@kafka-effect/protocol/Record"
 import type { ConsumerRecord } from "../../Topic.ts"
-import type { Lease } from "./Lease.ts"
+import type { Stretch } from "./Lease.ts"
 
 /** @internal */
 export class DeliveredRecord implements ConsumerRecord<string, unknown, unknown> {
@@ -19,7 +19,7 @@ export class DeliveredRecord implements ConsumerRecord<string, unknown, unknown>
   readonly key: unknown
   readonly value: unknown
   readonly headers: Headers
-  readonly #lease: Lease | undefined
+  readonly #stretch: Stretch | undefined
 
   constructor(
     topic: string,
@@ -31,7 +31,7 @@ export class DeliveredRecord implements ConsumerRecord<string, unknown, unknown>
     key: unknown,
     value: unknown,
     headers: Headers,
-    lease: Lease | undefined
+    stretch: Stretch | undefined
   ) {
     this.topic = topic
     this.partition = partition
@@ -42,10 +42,10 @@ export class DeliveredRecord implements ConsumerRecord<string, unknown, unknown>
     this.key = key
     this.value = value
     this.headers = headers
-    this.#lease = lease
+    this.#stretch = stretch
   }
 
-  static leaseOf(record: object): Lease | undefined {
-    return #lease in record ? record.#lease : undefined
+  static stretchOf(record: object): Stretch | undefined {
+    return #stretch in record ? record.#stretch : undefined
   }
 }

@@ -101,6 +101,7 @@ export const make = <A, R>(
     const end = { offset: offset + one, leaderEpoch }
     owned.handed = end
     owned.busySince = now()
+    owned.begun ??= taken.from
     metrics.handed(until - from)
     if (from === 0 && isLast) return { owned, records, raw, undecoded, end }
     // What could not be decoded goes with the records that it was among.

@@ -58,6 +58,8 @@ export class FetchedPartition {
   /** Where the next fetch begins; not to be used while `unsettled`. */
   position = unknownOffset
   unsettled: Unsettled | undefined
+  /** The position before the first fetch since it last jumped; undefined before that. */
+  origin: bigint | undefined
   /** Records from here on are not wanted; undefined to read for ever, or while it has to be looked up. */
   end: bigint | undefined
   /** Whether `end` has yet to be looked up. */
@@ -110,6 +112,7 @@ export class FetchedPartition {
     const isOffset = typeof start === "bigint" || (typeof start === "object" && "offset" in start)
     this.epoch = typeof start === "object" && "offset" in start ? start.leaderEpoch : -1
     this.leaderEpoch = -1
+    this.origin = undefined
     this.position = typeof start === "bigint" ? start : isOffset ? start.offset : unknownOffset
     this.unsettled = isOffset && !this.needsEnd ? undefined : { _tag: "Start", start }
   }
@@ -139,6 +142,7 @@ export class FetchedPartition {
     while (this.queue.length > 0 && this.queue[this.queue.length - 1].batch.lastOffset >= position) {
       this.queuedBytes -= this.queue.pop()!.batch.bytes.length
     }
+    this.origin = this.queue[0]?.from
     this.position = position
     this.epoch = epoch
     this.unsettled = undefined
@@ -199,6 +203,7 @@ export class FetchedPartition {
   /** Takes in what a fetch from the position on has brought. False when it brought bytes that are of no use. */
   accept(records: Uint8Array, aborted: ReadonlyArray<AbortedTransaction>): boolean {
     const { maxBytes, position } = this
+    this.origin ??= position
     try {
       const { batches, partialBatchBytes, partialBytes } = Records.split(records)
       if (batches.length === 0 && partialBytes > 0) {

@@ -94,10 +94,12 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
   })
   const maxRecords = Math.min(Decoding.fullArray, settings.maxPollRecords)
   const decode = (taken: Fetcher.Taken, { lease, topic }: OwnedPartition) => {
+    // A jump from here on drops what is decoded.
+    const { stretch } = lease
     const known = subscription.topicOf(topic)
     // Unsubscribed from, it is about to be taken away.
     if (known === undefined) return Effect.succeed({ records: [], raw: [], undecoded: [], more: [] })
-    return Decoding.decode(taken, known, { checkCrcs: settings.checkCrcs, lease, fetcher, maxRecords })
+    return Decoding.decode(taken, known, { checkCrcs: settings.checkCrcs, stretch, fetcher, maxRecords })
   }
   const delivery = Delivery.make(fetcher, {
     maxPollRecords: settings.maxPollRecords,
@@ -131,7 +133,9 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
   const autoCommit =
     committer === undefined
       ? { commit: () => Effect.void }
-      : yield* AutoCommit.make(all, committer.commit, settings.autoCommitInterval)
+      : yield* AutoCommit.make(all, committer.commit, settings.autoCommitInterval, (error) =>
+          publish({ _tag: "CommitFailed", partitions: error.partitions, error })
+        )
 
   const readers: Readers.Readers<RecordOf<T>, ServicesOf<T>> = Readers.make(delivery, now, {
     all,
@@ -159,13 +163,11 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     fetcher,
     listener: settings.listener,
     committed: (partitions) => CommittedOffsets.fetch(cluster, groupId ?? "", partitions, isolation),
-    commitFinished: (partitions) => {
-      const flush = committer === undefined ? Effect.void : committer.flush(partitions)
-      // Longer than the work itself may take, the others in the group do not wait.
-      return Effect.asVoid(
-        Effect.timeoutOption(Effect.andThen(autoCommit.commit(partitions), flush), settings.drainTimeout)
-      )
-    },
+    commitFinished: (partitions) =>
+      Effect.andThen(
+        autoCommit.commit(partitions),
+        committer === undefined ? Effect.void : committer.flush(partitions)
+      ),
     onEnding: (owned) => {
       delivery.drop(owned)
       readers.ending(owned)
@@ -177,7 +179,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
         const partition = { topic: owned.topic, partition: owned.partition }
         publish({ _tag: "DrainTimeout", partition })
         return Effect.logWarning(
-          `work on topic ${owned.topic} partition ${owned.partition} has not ended within drainTimeout (${settings.drainTimeout} ms): its records are given to others again`
+          `work on topic ${owned.topic} partition ${owned.partition} has not ended within two thirds of drainTimeout (${settings.drainTimeout} ms): its records are given to others again`
         )
       }),
     onFailure: fail

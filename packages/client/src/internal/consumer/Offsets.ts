@@ -22,6 +22,9 @@ export const earliest = BigInt(-2)
 /** The first version that knows transactions (KIP-98). */
 const isolationVersion = 2
 
+/** The first version that finds records by their time (Kafka 0.10.1); before it, an answer is where a segment begins. @internal */
+export const timeVersion = 1
+
 /** A partition, and the time to look for: milliseconds since 1970, `latest` or `earliest`. @internal */
 export interface Query extends TopicPartition {
   readonly timestamp: bigint
@@ -29,14 +32,16 @@ export interface Query extends TopicPartition {
 
 /**
  * The offsets of all queries, in their order, each partition once; -1 where no record is as new as the time asked for. Retried within
- * `requestTimeout`. With isolation `committed`, `latest` is the last stable offset.
+ * `requestTimeout`. With isolation `committed`, `latest` is the last stable offset. `minVersion`: fails where a broker does
+ * not know it.
  *
  * @internal
  */
 export const list = Effect.fnUntraced(function* (
   cluster: Cluster,
   queries: ReadonlyArray<Query>,
-  isolation: "committed" | "uncommitted"
+  isolation: "committed" | "uncommitted",
+  minVersion = 0
 ): Effect.fn.Return<ReadonlyArray<bigint>, ConsumerError> {
   const found: Array<bigint> = new Array(queries.length)
   const open = new Set(queries.keys())
@@ -55,7 +60,7 @@ export const list = Effect.fnUntraced(function* (
         return Effect.forEach(
           byNode,
           ([nodeId, indices]) =>
-            Effect.flatMap(ask(cluster, nodeId, queries, indices, isolation), (answers) => {
+            Effect.flatMap(ask(cluster, nodeId, queries, indices, isolation, minVersion), (answers) => {
               let failure: KafkaError | undefined
               for (const [index, answer] of answers) {
                 if (answer instanceof KafkaError) {
@@ -94,7 +99,8 @@ export const ask = Effect.fnUntraced(function* (
   nodeId: number,
   queries: ReadonlyArray<Query>,
   indices: Iterable<number>,
-  isolation: "committed" | "uncommitted"
+  isolation: "committed" | "uncommitted",
+  minVersion = 0
 ): Effect.fn.Return<ReadonlyMap<number, bigint | KafkaError>, KafkaError> {
   const topics = new Map<string, Map<number, number>>()
   for (const index of indices) {
@@ -104,7 +110,7 @@ export const ask = Effect.fnUntraced(function* (
     else partitions.set(partition, index)
   }
   const connection = yield* cluster.connection(nodeId, "main")
-  const version = yield* connection.version(ListOffsets)
+  const version = yield* connection.version(ListOffsets, { minVersion })
   const response = yield* connection.request(ListOffsets, {
     replicaId: -1,
     // Brokers without the field have no transactions either.

@@ -41,13 +41,15 @@ export class OwnedPartition {
   isSought = false
   /** Behind the last record that was handed over, and all that need not be. */
   handed: Place | undefined = undefined
+  /** Where the first batch begins that was handed over of the present stretch. */
+  begun: bigint | undefined = undefined
   /** Behind the last record that was handed over: what its reader commits, who knows of no others. */
   given: bigint | undefined = undefined
   /** The first record that a stream's reader was handed and has not finished, as far as asking for more tells. */
   openFrom: bigint | undefined = undefined
   /** Behind the last record of those that have been finished without a gap. */
   finished: Place | undefined = undefined
-  /** What of `finished` was committed automatically. */
+  /** The offset that was committed automatically. */
   committed: bigint | undefined = undefined
   /** Since when its reader has something to do before it asks for more; undefined while it waits. Of a clock that only goes forward. */
   busySince: number | undefined
@@ -85,6 +87,21 @@ export class OwnedPartition {
     if (handed === undefined) return fetched.delivered
     // Nothing is handed over of control batches, for example: they were passed all the same.
     return handed.offset === fetched.queuedEnd && fetched.unsettled === undefined ? fetched.position : handed.offset
+  }
+
+  /** Behind what has been finished, and behind what follows it that is for no reader: markers of transactions, for example. */
+  get committable(): Place | undefined {
+    const { fetched, finished, handed, position } = this
+    if (finished === undefined || finished.offset !== handed?.offset || position === undefined) return finished
+    return position > finished.offset ? { offset: position, leaderEpoch: fetched.epoch } : finished
+  }
+
+  /** Before it nothing is left to be done, as far as this consumer knows; undefined while that is looked up. */
+  get reached(): bigint | undefined {
+    const { begun, fetched, finished } = this
+    return (
+      finished?.offset ?? begun ?? fetched.origin ?? (fetched.unsettled === undefined ? fetched.position : undefined)
+    )
   }
 
   /** Offsets between what is handed over next and the end, as of the last fetch; undefined before. */
@@ -135,7 +152,8 @@ export class OwnedPartition {
 
   /** Reading goes on elsewhere: what was finished until now is not to be committed any more. */
   jump(): void {
-    this.lease.jumps++
+    this.lease.jump()
+    this.begun = undefined
     this.handed = undefined
     this.given = undefined
     this.openFrom = undefined

@@ -35,7 +35,7 @@ export interface Options {
   readonly maxPartitionFetchBytes: number
   readonly startAt: "committed" | StartPosition
   readonly fallback: Fallback
-  /** Milliseconds for those who work on records of a partition that is taken away. */
+  /** Milliseconds for giving partitions back: the work on their records, the listener, and the commits. */
   readonly drainTimeout: number
   readonly now: () => number
   readonly fetcher: Fetcher
@@ -66,6 +66,10 @@ export interface Ownership {
   readonly lose: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
 }
 
+/** Until when each part of giving partitions back may last, as a share of `drainTimeout`: those behind it need time too. */
+const workShare = 2 / 3
+const listenerShare = 5 / 6
+
 const placeOf = ({ partition, topic }: TopicPartition): TopicPartition => ({ topic, partition })
 
 /** @internal */
@@ -75,23 +79,34 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const topics = new Map<string, Map<number, OwnedPartition>>()
   /** Those that were taken away while somebody worked on their records, and still does. */
   const lingering = new Map<string, Map<number, OwnedPartition>>()
-  /** Partitions that this consumer has had before: where to begin is what was committed then. */
-  const known = new Map<string, Set<number>>()
+  /**
+   * Partitions that this consumer has had before: where to begin is what was committed then. If nothing was, it is where
+   * the consumer stood when they were taken away, as far as it had come to know that.
+   */
+  const known = new Map<string, Map<number, bigint | undefined>>()
 
   const find: Ownership["find"] = ({ partition, topic }) => topics.get(topic)?.get(partition)
   const all: Ownership["all"] = () => [...topics.values()].flatMap((partitions) => [...partitions.values()])
 
+  const remember = (topic: string, partition: number, reached: bigint | undefined): void => {
+    const partitions = known.get(topic)
+    if (partitions === undefined) known.set(topic, new Map([[partition, reached]]))
+    else partitions.set(partition, reached)
+  }
+
   const isNew = ({ partition, topic }: OwnedPartition): boolean => {
     const partitions = known.get(topic)
-    if (partitions === undefined) known.set(topic, new Set([partition]))
-    else if (partitions.has(partition)) return false
-    else partitions.add(partition)
+    if (partitions?.has(partition)) return false
+    remember(topic, partition, undefined)
     return true
   }
 
   /** Where a partition begins of which nothing was committed. */
   const withoutCommit = ({ partition, topic }: OwnedPartition): StartPosition | ConsumerError => {
-    const { fallback, groupId = "" } = options
+    const { fallback, groupId = "", startAt } = options
+    const reached = known.get(topic)?.get(partition)
+    if (reached !== undefined) return reached
+    if (startAt !== "committed") return startAt
     if (fallback === "fail") {
       return new ConsumerError({ reason: new NoCommittedOffset({ topic, partition, groupId }) })
     }
@@ -110,14 +125,17 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const listen = (
     name: string,
     run: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>,
-    partitions: ReadonlyArray<OwnedPartition>
+    partitions: ReadonlyArray<OwnedPartition>,
+    duration = options.drainTimeout
   ): Effect.Effect<void> =>
     // Interruptible, though what calls it may not be: else it could not be bounded.
     Effect.interruptible(Effect.suspend(() => run(partitions.map(placeOf)))).pipe(
       Effect.timeoutOrElse({
-        duration: options.drainTimeout,
+        duration,
         orElse: () =>
-          Effect.logWarning(`${name} has not ended within drainTimeout (${options.drainTimeout} ms): it is given up`)
+          Effect.logWarning(
+            `${name} has not ended in time for drainTimeout (${options.drainTimeout} ms): it is given up`
+          )
       })
     )
 
@@ -186,6 +204,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     for (const owned of leaving) {
       const { partition, topic } = owned
       owned.lease.end()
+      if (owned.reached !== undefined) remember(topic, partition, owned.reached)
       if (find(owned) === owned) topics.get(topic)?.delete(partition)
       if (owned.isReleased) continue
       const others = lingering.get(topic)
@@ -200,17 +219,21 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const giveBack: Ownership["giveBack"] = Effect.fnUntraced(function* (partitions, reason) {
     const leaving = ownedOf(partitions)
     if (leaving.length === 0) return
+    const { drainTimeout, now } = options
+    const began = now()
+    const leftOf = (share: number): number => Math.max(0, began + drainTimeout * share - now())
     fetcher.remove(leaving.map(({ fetched }) => fetched))
     for (const owned of leaving) leave(owned, reason)
     const drained = Effect.forEach(leaving, ({ released }) => Deferred.await(released), { discard: true })
-    yield* Effect.timeoutOption(drained, options.drainTimeout)
+    yield* Effect.timeoutOption(drained, leftOf(workShare))
     for (const owned of leaving) {
       if (owned.isReleased) continue
       owned.interrupt()
       yield* options.onDrainTimeout(owned)
     }
-    const listened = yield* Effect.exit(listen("onRevoked", listener.revoked, leaving))
-    yield* options.commitFinished(leaving)
+    const listened = yield* Effect.exit(listen("onRevoked", listener.revoked, leaving, leftOf(listenerShare)))
+    // Longer the others in the group do not wait.
+    yield* Effect.timeoutOption(Effect.interruptible(options.commitFinished(leaving)), leftOf(1))
     forget(leaving)
     yield* listened
   })

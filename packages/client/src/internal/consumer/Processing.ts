@@ -22,6 +22,12 @@ export interface Options<E, E2, R2> {
   readonly deadLetter: DeadLetter<E, E2, R2> | undefined
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: keys and values do not matter here, whatever their types
+type AnyRecord = ConsumerRecord<string, any, any>
+
+/** What records share with their batch. */
+type OfBatch = Pick<AnyRecord, "leaderEpoch" | "timestampType">
+
 const utf8 = new TextEncoder()
 
 /** The headers of a dead letter: the record's own, and behind them where it was and what failed. */
@@ -59,7 +65,7 @@ const toHandler = <E, E2, R2>(
 }
 
 /** @internal */
-export const make = <A, E, R, E2, R2>(
+export const make = <A extends AnyRecord, E, R, E2, R2>(
   f: (records: ReadonlyArray<A>) => Effect.Effect<void, E, R>,
   options: Options<E, E2, R2>
 ): ((delivered: Delivered<A>) => Effect.Effect<void, E | E2 | ProducerError, R | R2>) => {
@@ -71,8 +77,8 @@ export const make = <A, E, R, E2, R2>(
   if (deadLetter === undefined) return ({ records }) => attempt(records)
 
   const putAside = toHandler(deadLetter, groupId)
-  const putAsideOf = ({ owned }: Delivered<A>, raw: Record, cause: Cause.Cause<E | Serde.SerdeError>) =>
-    putAside({ record: toRecord(owned.topic, owned.partition, raw), cause })
+  const putAsideOf = ({ owned }: Delivered<A>, raw: Record, of: OfBatch, cause: Cause.Cause<E | Serde.SerdeError>) =>
+    putAside({ record: toRecord(owned.topic, owned.partition, raw, of), cause })
 
   /** Work that was ended from outside has not failed. */
   const orElse = <E3, R3>(
@@ -87,7 +93,8 @@ export const make = <A, E, R, E2, R2>(
   const oneByOne = (delivered: Delivered<A>) =>
     Effect.forEach(
       delivered.records,
-      (record, index) => orElse(attempt([record]), (cause) => putAsideOf(delivered, delivered.raw[index], cause)),
+      (record, index) =>
+        orElse(attempt([record]), (cause) => putAsideOf(delivered, delivered.raw[index], record, cause)),
       { discard: true }
     )
 
@@ -97,12 +104,12 @@ export const make = <A, E, R, E2, R2>(
       records.length === 0
         ? Effect.void
         : orElse(attempt(records), (cause) =>
-            records.length === 1 ? putAsideOf(delivered, raw[0], cause) : oneByOne(delivered)
+            records.length === 1 ? putAsideOf(delivered, raw[0], records[0], cause) : oneByOne(delivered)
           )
     if (undecoded.length === 0) return all
     return Effect.andThen(
       all,
-      Effect.forEach(undecoded, ({ error, record }) => putAsideOf(delivered, record, Cause.fail(error)), {
+      Effect.forEach(undecoded, (one) => putAsideOf(delivered, one.record, one, Cause.fail(one.error)), {
         discard: true
       })
     )
@@ -113,14 +120,15 @@ export const make = <A, E, R, E2, R2>(
 const toRecord = (
   topic: string,
   partition: number,
-  { headers, key, offset, timestamp, value }: Record
+  { headers, key, offset, timestamp, value }: Record,
+  { leaderEpoch, timestampType }: OfBatch
 ): ConsumerRecord<string, Uint8Array | null, Uint8Array | null> => ({
   topic,
   partition,
   offset,
-  leaderEpoch: -1,
+  leaderEpoch,
   timestamp,
-  timestampType: "create",
+  timestampType,
   key,
   value,
   headers
