@@ -1,80 +1,17 @@
 /** Whole consumers in a scripted group: what they commit, and when. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
 import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
-import { Deferred, Effect, Exit, Logger, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Scope, Stream } from "effect"
 import type * as Consumer from "../src/Consumer.ts"
-import * as ConsumerService from "../src/internal/consumer/ConsumerService.ts"
 import * as Offsets from "../src/Offsets.ts"
-import * as Serde from "../src/Serde.ts"
-import * as Topic from "../src/Topic.ts"
 import { until } from "./harness.ts"
-import { type Offered, respond } from "./ScriptedBroker.ts"
-import { append, batch, end, make } from "./ScriptedFetches.ts"
-import * as ScriptedGroup from "./ScriptedGroup.ts"
-import * as ScriptedOffsets from "./ScriptedOffsets.ts"
+import { respond } from "./ScriptedBroker.ts"
+import { type Context, live, topic } from "./ScriptedConsumer.ts"
+import { append, batch, end } from "./ScriptedFetches.ts"
 
-/** Values that begin with `!` cannot be decoded. */
-const picky: Serde.Serde<string> = {
-  ...Serde.string,
-  decode: (bytes, context) => {
-    const text = Serde.string.decode(bytes, context)
-    if (text.startsWith("!")) throw new Error("poison")
-    return text
-  }
-}
-
-const topic = Topic.topic("t", { key: Serde.bytes, value: picky })
 const place = { topic: "t", partition: 0 }
-
-/** A topic of so many partitions, led by one broker that coordinates too. */
-const start = (partitions: number, offered: Offered = {}) =>
-  Effect.gen(function* () {
-    const self = yield* make(1, partitions, { offered })
-    const coordinator = yield* ScriptedGroup.make(self.scripted)
-    const offsets = ScriptedOffsets.make(self.scripted)
-    const consume = (options: Partial<Consumer.Options<typeof topic>> = {}) =>
-      Effect.gen(function* () {
-        const consumer = yield* ConsumerService.make(self.cluster, {
-          groupId: "g",
-          ...(options.partitions === undefined ? { topics: [topic] } : {}),
-          fallback: "earliest",
-          heartbeatInterval: "40 millis",
-          sessionTimeout: "3 seconds",
-          maxPollInterval: "4 seconds",
-          drainTimeout: "1 second",
-          autoCommitInterval: "50 millis",
-          fetchMaxWait: "30 millis",
-          ...options
-        })
-        const seen: Array<Consumer.ConsumerEvent> = []
-        yield* consumer.events.pipe(
-          Stream.runForEach((event) => Effect.sync(() => void seen.push(event))),
-          Effect.forkScoped({ startImmediately: true })
-        )
-        return Object.assign(consumer, { seen })
-      })
-    const write = (partition: number, from: number, count: number, perBatch = count) => {
-      for (let at = from; at < from + count; at += perBatch) {
-        append(
-          self.logs[partition],
-          Array.from({ length: perBatch }, (_, index) => String(at + index))
-        )
-      }
-    }
-    return { ...self, logs: self.logs, coordinator, offsets, consume, write, broker: self.scripted.brokers[0] }
-  })
-
-type Context = Effect.Success<ReturnType<typeof start>>
-
-const live = (
-  name: string,
-  partitions: number,
-  test: (context: Context) => Effect.Effect<void, unknown, Scope.Scope>,
-  offered?: Offered
-) =>
-  it.live(name, () => Effect.flatMap(start(partitions, offered), test).pipe(Effect.provide(Logger.layer([]))), 15_000)
 
 /** The group takes all from a member, which comes back at once. */
 const loseAll = ({ coordinator }: Context, consumer: { readonly seen: ReadonlyArray<Consumer.ConsumerEvent> }) =>
@@ -414,6 +351,7 @@ describe("offsetsForTimes", () => {
         // The ends of the log they do know.
         assert.deepStrictEqual(yield* one.endOffsets([place]), [10n])
       }),
+    15_000,
     { ListOffsets: [0, 0] }
   )
 })

@@ -5,6 +5,7 @@ import type * as Consumer from "../src/Consumer.ts"
 import * as ConsumerService from "../src/internal/consumer/ConsumerService.ts"
 import * as Serde from "../src/Serde.ts"
 import * as Topic from "../src/Topic.ts"
+import type { Offered } from "./ScriptedBroker.ts"
 import { append, make } from "./ScriptedFetches.ts"
 import * as ScriptedGroup from "./ScriptedGroup.ts"
 import * as ScriptedOffsets from "./ScriptedOffsets.ts"
@@ -24,14 +25,15 @@ export const topic = Topic.topic("t", { key: Serde.bytes, value: picky })
 export type Options = Partial<Consumer.Options<typeof topic>>
 
 /** A topic of so many partitions, led by one broker that coordinates too. */
-export const start = (partitions: number) =>
+export const start = (partitions: number, offered?: Offered) =>
   Effect.gen(function* () {
-    const self = yield* make(1, partitions)
+    const self = yield* make(1, partitions, offered === undefined ? {} : { offered })
     const coordinator = yield* ScriptedGroup.make(self.scripted)
     const offsets = ScriptedOffsets.make(self.scripted)
     const [broker] = self.scripted.brokers
     const consume = (options: Options = {}) =>
       Effect.gen(function* () {
+        const seen: Array<Consumer.ConsumerEvent> = []
         const events: Array<string> = []
         const consumer = yield* ConsumerService.make(self.cluster, {
           groupId: "g",
@@ -46,10 +48,15 @@ export const start = (partitions: number) =>
           ...options
         })
         yield* consumer.events.pipe(
-          Stream.runForEach((event) => Effect.sync(() => void events.push(event._tag))),
+          Stream.runForEach((event) =>
+            Effect.sync(() => {
+              seen.push(event)
+              events.push(event._tag)
+            })
+          ),
           Effect.forkScoped({ startImmediately: true })
         )
-        return Object.assign(consumer, { events_: events })
+        return Object.assign(consumer, { events_: events, seen })
       })
     /** In a scope of its own. */
     const consumeIn = (scope: Scope.Scope, options?: Options) => Scope.provide(consume(options), scope)
@@ -79,8 +86,10 @@ export const live = (
   name: string,
   partitions: number,
   test: (context: Context) => Effect.Effect<void, unknown, Scope.Scope>,
-  timeout = 15_000
-) => it.live(name, () => Effect.flatMap(start(partitions), test).pipe(Effect.provide(Logger.layer([]))), timeout)
+  timeout = 15_000,
+  offered?: Offered
+) =>
+  it.live(name, () => Effect.flatMap(start(partitions, offered), test).pipe(Effect.provide(Logger.layer([]))), timeout)
 
 export const assigned = (consumer: Consumer.Consumer<typeof topic>, count: number) =>
   Effect.gen(function* () {
