@@ -82,6 +82,35 @@ describe("Commits after a seek", () => {
   )
 })
 
+describe("A log that was cut back", () => {
+  live("what was read before the cut, and is not handed over yet, is not lost", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, logs, scripted, write } = context
+      write(0, 0, 10)
+      write(0, 10, 10)
+      const one = yield* consume({ maxPollRecords: 2 })
+      const gate = yield* Deferred.make<void>()
+      const read: Array<number> = []
+      yield* one.records.pipe(
+        Stream.runForEachArray((records) => {
+          read.push(...values(records))
+          return read.length === 2 ? Deferred.await(gate) : Effect.void
+        }),
+        Effect.forkScoped
+      )
+      yield* until(() => read.length === 2)
+      yield* Effect.sleep(100)
+      logs[0].batches.length = 1
+      scripted.topics.set("t", { partitions: [{ leader: 1, epoch: 2 }] })
+      append(logs[0], ["100", "101"], 2)
+      yield* until(() => one.seen.some(({ _tag }) => _tag === "OffsetReset"))
+      yield* Deferred.succeed(gate, undefined)
+      yield* until(() => read.includes(101))
+      assert.deepStrictEqual(read, [...range(0, 10), 100, 101])
+    })
+  )
+})
+
 describe("Automatic commits", () => {
   live("a partition that cannot be committed does not hold up the others", 2, (context) =>
     Effect.gen(function* () {

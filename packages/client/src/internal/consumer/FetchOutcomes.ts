@@ -96,8 +96,10 @@ export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOut
   }
 
   const reset: FetchOutcomes["reset"] = (partition, to, epoch, cause) => {
-    const { position } = partition
+    const { origin, position } = partition
     partition.moveTo(to, epoch)
+    // What lies before the cut is the same as before.
+    if (cause === "truncation" && origin !== undefined && origin < to) partition.origin = origin
     options.onReset?.(partition, position, to, cause)
   }
 

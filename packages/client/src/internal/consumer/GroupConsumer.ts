@@ -88,7 +88,10 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     onReset: (fetched, from, to, cause) => {
       const { partition, topic } = fetched
       const owned = ownership.find({ topic, partition })
+      const next = owned?.handed ?? { offset: fetched.origin ?? to, leaderEpoch: -1 }
       owned?.jump()
+      // What was taken out, and not handed over yet, is dropped: before the cut the log has it still.
+      if (cause === "truncation" && next.offset < to) fetched.seek(next)
       publish({ _tag: "OffsetReset", partition: { topic, partition }, from, to, cause })
     }
   })
