@@ -258,6 +258,83 @@ describe("Readers", () => {
   )
 })
 
+describe("What is wrong with a partition", () => {
+  live("is gone with it: who reads again does not meet the stall of a partition that was given back", 2, (context) =>
+    Effect.gen(function* () {
+      const { consume, write } = context
+      write(0, 0, 30, 10)
+      const one = yield* consume({ stallTimeout: "200 millis", maxPollRecords: 10 })
+      const stalled = yield* one.records.pipe(
+        Stream.runForEachArray(() => Effect.sleep("1 second")),
+        Effect.flip
+      )
+      assert.strictEqual("reason" in stalled && stalled.reason._tag, "Stalled")
+      yield* one.subscribe([])
+      yield* assigned(one, 0)
+      yield* one.subscribe([topic])
+      yield* assigned(one, 2)
+      const [first] = yield* one.records.pipe(Stream.take(1), Stream.runCollect)
+      assert.strictEqual(first.partition, 0)
+    })
+  )
+
+  live("is not forgotten over work that failed", 1, ({ consume, logs, write }) =>
+    Effect.gen(function* () {
+      write(0, 0, 20, 10)
+      const one = yield* consume({ fallback: "fail", startAt: "earliest", maxPollRecords: 10 })
+      const gate = yield* Deferred.make<void>()
+      let arrays = 0
+      const running = yield* Effect.forkScoped(
+        Effect.flip(
+          one.run(() =>
+            Effect.suspend(() =>
+              ++arrays === 2 ? Effect.andThen(Deferred.await(gate), Effect.fail("broken")) : Effect.void
+            )
+          )
+        )
+      )
+      yield* until(() => arrays === 2)
+      // The log is deleted behind the reader: it is asked where to go on, and nobody has said.
+      logs[0].batches = []
+      logs[0].start = 100n
+      yield* Effect.sleep(300)
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* Fiber.join(running), "broken")
+      const next = yield* Effect.flip(one.run(() => Effect.void))
+      assert.strictEqual("reason" in next && next.reason._tag, "OffsetOutOfRange")
+    })
+  )
+
+  live("positions that are none are refused", 1, ({ consume }) =>
+    Effect.gen(function* () {
+      for (const startAt of [{ timestamp: Number.NaN }, { timestamp: -2 }]) {
+        const error = yield* Effect.flip(consume({ startAt }))
+        assert.deepInclude(error.reason, { _tag: "InvalidOption", option: "startAt" })
+      }
+      const fallback = yield* Effect.flip(consume({ fallback: { timestamp: Number.POSITIVE_INFINITY } }))
+      assert.deepInclude(fallback.reason, { _tag: "InvalidOption", option: "fallback" })
+      const one = yield* consume()
+      yield* assigned(one, 1)
+      const error = yield* Effect.flip(one.seek([[{ topic: "t", partition: 0 }, { beforeEnd: Number.NaN }]]))
+      assert.deepInclude(error.reason, { _tag: "InvalidOption", option: "position" })
+    })
+  )
+
+  live("an answer that says nothing is asked for again", 1, (context) =>
+    Effect.gen(function* () {
+      const { consume, write } = context
+      write(0, 0, 10)
+      let refusals = 3
+      context.replace = (reply) =>
+        refusals-- > 0 ? { ...reply, errorCode: codes.UNKNOWN_SERVER_ERROR, records: null } : reply
+      const one = yield* consume()
+      const read = yield* one.records.pipe(Stream.take(10), Stream.runCollect)
+      assert.strictEqual(read.length, 10)
+      assert.isBelow(refusals, 1)
+    })
+  )
+})
+
 describe("Metrics", () => {
   live("lag of a partition that was given back is 0; idle time is that of the reader of all", 2, ({ consume, write }) =>
     Effect.gen(function* () {

@@ -67,9 +67,7 @@ export const start = (partitions: number, offered?: Offered) =>
           Array.from({ length: perBatch }, (_, index) => String(at + index))
         )
     }
-    return {
-      ...self,
-      logs: self.logs,
+    return Object.assign(self, {
       coordinator,
       group: coordinator.group("g"),
       offsets,
@@ -77,7 +75,7 @@ export const start = (partitions: number, offered?: Offered) =>
       consume,
       consumeIn,
       write
-    }
+    })
   })
 
 export type Context = Effect.Success<ReturnType<typeof start>>

@@ -141,6 +141,7 @@ const pullFrom = <T extends AnyTopic>(
     if (taken === undefined) return Cause.done()
     const topic = topics.get(taken.source.topic)!
     return Effect.flatMap(Decoding.decode(taken, topic, options), (decoded) => {
+      taken.source.handedOver()
       failure = decoded.undecoded[0]?.error
       const { records } = failure === undefined ? decoded : Decoding.upToUndecoded(decoded)
       return Arr.isReadonlyArrayNonEmpty(records) ? Effect.succeed(records) : pull

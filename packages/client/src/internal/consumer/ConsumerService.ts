@@ -18,6 +18,7 @@ import * as ConsumerSpans from "./ConsumerSpans.ts"
 import * as GroupConsumer from "./GroupConsumer.ts"
 import * as ListedOffsets from "./Offsets.ts"
 import * as Processing from "./Processing.ts"
+import { problemOf } from "./StartPosition.ts"
 import * as Work from "./Work.ts"
 
 const placeOf = ({ partition, topic }: TopicPartition): TopicPartition => ({ topic, partition })
@@ -82,7 +83,15 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
         .filter(({ fetched }) => fetched.isPaused)
         .map(placeOf)
     ),
-    seek: core.seek,
+    seek: (positions) =>
+      Effect.suspend(() => {
+        const all = [...positions]
+        for (const [, start] of all) {
+          const problem = problemOf(start)
+          if (problem !== undefined) return Effect.fail(invalid("position", problem))
+        }
+        return core.seek(all)
+      }),
     events: core.events,
     assignment: Effect.sync(() => ownership.all().map(placeOf)),
     position: (place) => Effect.flatMap(core.owned(place), core.positionOf),

@@ -13,7 +13,7 @@ import * as Settings from "../Settings.ts"
 import type { Policy } from "./Delivery.ts"
 import type * as Fetcher from "./Fetcher.ts"
 import type { Listener } from "./Ownership.ts"
-import type { Fallback, StartPosition } from "./StartPosition.ts"
+import { type Fallback, problemOf, type StartPosition } from "./StartPosition.ts"
 
 /** Of the fetcher. @internal */
 export interface Assigned extends Fetcher.Options {
@@ -53,10 +53,12 @@ const fallbackOf = (fallback: FetchOptions["fallback"]): Fallback => {
     return Settings.oneOf("fallback", ["earliest", "latest", "nearest", "fail"] as const, fallback ?? "fail")
   }
   if ("duration" in fallback) return { duration: Settings.duration("fallback", fallback.duration, fallback.duration) }
-  const { timestamp } = fallback
-  return timestamp >= 0
-    ? { timestamp }
-    : Settings.invalid("fallback", `has timestamp ${timestamp}; give milliseconds since 1970`)
+  return startOf("fallback", fallback)
+}
+
+const startOf = <A extends StartPosition>(option: string, start: A): A => {
+  const problem = problemOf(start)
+  return problem === undefined ? start : Settings.invalid(option, problem)
 }
 
 const fetchUnsafe = (options: FetchOptions): Assigned => {
@@ -98,6 +100,7 @@ const attempt = <A>(parse: () => A): Effect.Effect<A, ConsumerError> =>
 export const parseAssign = <T extends AnyTopic>(options: AssignOptions<T>): Effect.Effect<Assigned, ConsumerError> =>
   attempt(() => {
     checkOnce(options.partitions.map(([{ name: topic }, partition]) => ({ topic, partition })))
+    for (const [, , position] of options.partitions) startOf("partitions", position)
     return fetchUnsafe(options)
   })
 
@@ -146,14 +149,17 @@ const parseUnsafe = <T extends AnyTopic>(options: Options<T>, requestTimeout: nu
     topics: topicsOf(options),
     partitions: places,
     starts: (options.partitions ?? []).flatMap(([, , position], index) =>
-      position === undefined || places === undefined ? [] : [[places[index], position] as const]
+      position === undefined || places === undefined ? [] : [[places[index], startOf("partitions", position)] as const]
     ),
     groupInstanceId: options.groupInstanceId,
     assignors: options.assignors ?? [Assignor.cooperativeSticky],
     sessionTimeout,
     heartbeatInterval,
     rebalanceTimeout,
-    startAt: options.startAt ?? "committed",
+    startAt:
+      options.startAt === undefined || options.startAt === "committed"
+        ? "committed"
+        : startOf("startAt", options.startAt),
     enableAutoCommit: options.enableAutoCommit ?? false,
     autoCommitInterval: duration("autoCommitInterval", options.autoCommitInterval, "5 seconds"),
     commitTimeout: duration("commitTimeout", options.commitTimeout, Math.max(60_000, requestTimeout)),

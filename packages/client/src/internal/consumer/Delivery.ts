@@ -85,6 +85,13 @@ export const make = <A, R>(
   // The fetcher only carries the mark that it was given for each partition, and this is what that was.
   const ownerOf = ({ source }: Taken): OwnedPartition => source.lease as OwnedPartition
 
+  /** From here on somebody has it in hand: who is interrupted now has begun it. */
+  const opened = (delivered: Delivered<A>): Delivered<A> => {
+    const { owned, raw, undecoded } = delivered
+    if (raw.length + undecoded.length > 0) owned.openFrom ??= firstOf(delivered)
+    return delivered
+  }
+
   /** Hands over as much as goes into one array. */
   const hand = (owned: OwnedPartition, rest: Rest<A>): Delivered<A> => {
     const { decoded, failure, from, taken } = rest
@@ -102,18 +109,20 @@ export const make = <A, R>(
     owned.handed = end
     owned.busySince = now()
     owned.begun ??= taken.from
+    owned.fetched.handedOver()
     metrics.handed(until - from)
-    if (from === 0 && isLast) return { owned, records, raw, undecoded, end }
+    const whole = { owned, records, raw, undecoded, end }
+    if (from === 0 && isLast) return opened(whole)
     // What could not be decoded goes with the records that it was among.
     const isPart = ({ record }: Undecoded) =>
       record.offset <= offset && (from === 0 || record.offset > raw[from - 1].offset)
-    return {
+    return opened({
       owned,
       records: records.slice(from, until),
       raw: raw.slice(from, until),
       undecoded: undecoded.filter(isPart),
       end
-    }
+    })
   }
 
   const handNothing = (owned: OwnedPartition, rest: Rest<A>): Effect.Effect<undefined> => {
@@ -122,6 +131,7 @@ export const make = <A, R>(
   }
 
   const back = ({ fetched }: OwnedPartition, batches: ReadonlyArray<FetchedBatch>, from: bigint): void => {
+    fetched.handedOver()
     for (let index = batches.length - 1; index >= 0; index--) {
       const one = batches[index]
       if (one.batch.lastOffset >= from) fetched.putBack({ batch: one.batch, from: one.from > from ? one.from : from })
@@ -141,6 +151,7 @@ export const make = <A, R>(
     const { decoded, failure, from } = rest
     if (failure === undefined || from < decoded.records.length) return Effect.succeed(hand(owned, rest))
     rests.set(owned, rest)
+    owned.fetched.handedOver()
     return Effect.fail(failure)
   }
 

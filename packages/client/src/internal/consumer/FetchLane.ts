@@ -12,7 +12,7 @@ import type { Connection } from "../../Connection.ts"
 import type { KafkaError } from "../../KafkaError.ts"
 import { brokerError } from "../BrokerErrors.ts"
 import type { FetchedPartition } from "./FetchedPartition.ts"
-import type { Clock, FetchOutcomes } from "./FetchOutcomes.ts"
+import { type Clock, type FetchOutcomes, isUnderstood } from "./FetchOutcomes.ts"
 import * as FetchRequests from "./FetchRequests.ts"
 import * as FetchSession from "./FetchSession.ts"
 
@@ -146,9 +146,6 @@ export const fetch = Effect.fnUntraced(function* (
   }
   return filled
 })
-
-const isUnderstood = (code: number): boolean =>
-  code !== ErrorCode.codes.UNKNOWN_SERVER_ERROR && Object.values<number>(ErrorCode.codes).includes(code)
 
 const positionOf = (owner: FetchedPartition): FetchSession.Position => ({
   owner,

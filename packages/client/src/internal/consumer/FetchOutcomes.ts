@@ -63,6 +63,10 @@ export interface FetchOutcomes {
   readonly failed: (asked: Iterable<FetchedPartition>, cause: KafkaError) => Effect.Effect<void>
 }
 
+/** Whether a code says what is wrong: a broker that does not know may do better the next time. @internal */
+export const isUnderstood = (code: number): boolean =>
+  code !== ErrorCode.codes.UNKNOWN_SERVER_ERROR && Object.values<number>(ErrorCode.codes).includes(code)
+
 /** @internal */
 export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOutcomes => {
   const { retryBackoff, retryBackoffMax } = cluster.settings
@@ -79,7 +83,11 @@ export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOut
   }
 
   const refused: FetchOutcomes["refused"] = (partition, cause) => {
-    if (cause.isRetriable) backOff(partition)
+    const { reason } = cause
+    // With another text it is this client that could not make sense of an answer.
+    const isMystery =
+      reason._tag === "BrokerError" && !isUnderstood(reason.code) && reason.detail === ErrorCode.of(reason.code).text
+    if (cause.isRetriable || isMystery) backOff(partition)
     else partition.error = new ConsumerError({ reason: new Rejected({ cause }) })
   }
 
@@ -109,6 +117,8 @@ export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOut
       return true
     }
     const { partition: number, position: offset, topic } = partition
+    // What was there when reading began is not any more.
+    if (partition.end !== undefined && partition.end > endOffset && endOffset < offset) partition.end = endOffset
     if (endOffset >= offset) {
       partition.epoch = Math.min(partition.epoch, leaderEpoch)
       return true
@@ -131,7 +141,12 @@ export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOut
       const known = ErrorCode.of(errorCode)
       // Damaged on the broker's disk: no retry cures it, though for other requests the same code is about the wire.
       const isFinal = errorCode === ErrorCode.codes.CORRUPT_MESSAGE
-      if (isFinal || (!known.isRetriable && !known.invalidates.includes("leader"))) {
+      if (!isUnderstood(errorCode)) {
+        const broker = describeBroker(cluster, nodeId)
+        yield* Effect.logWarning(
+          `broker ${nodeId} (${broker}) answers a fetch of topic ${topic} partition ${number} with ${known.name} [${errorCode}]: it is asked again`
+        )
+      } else if (isFinal || (!known.isRetriable && !known.invalidates.includes("leader"))) {
         const broker = describeBroker(cluster, nodeId)
         const cause = brokerError({ nodeId, broker, api: "Fetch", code: errorCode, topic, partition: number })
         partition.error = new ConsumerError({ reason: new Rejected({ cause }) })

@@ -24,6 +24,8 @@ export interface FetchReaders {
   readonly takeFrom: (partition: FetchedPartition) => Effect.Effect<Taken | undefined, ConsumerError>
   /** The batch behind the one that was taken of a partition, if it is there already and wanted. */
   readonly takeNext: (source: FetchedPartition, isWanted: (batch: Batch) => boolean) => FetchedBatch | undefined
+  /** The event loop has turned: readers have a slice of it again. */
+  readonly turned: () => void
   /** Something may have changed for those who wait. */
   readonly notify: (partitions: ReadonlyArray<FetchedPartition>) => void
   /** Every reader comes to its end, or fails, from now on. */
@@ -37,7 +39,7 @@ export const make = (options: {
   readonly partitions: ReadonlySet<FetchedPartition>
   /** Whether partitions may still come when all have ended. */
   readonly staysOpen: boolean
-  /** Something was taken: there may be room for more. */
+  /** Something was taken: there may be room for more. Or a partition's reader begins to wait. */
   readonly onTaken: (source: FetchedPartition) => void
   /** Milliseconds of a clock that only goes forward. */
   readonly now: () => number
@@ -78,8 +80,6 @@ export const make = (options: {
     return queue.length > 0 && !source.isPaused && isWanted(queue[0].batch) ? taken(source) : undefined
   }
 
-  const waitFor = (latch: Latch.Latch): Effect.Effect<void> => Effect.map(latch.await, turns.turned)
-
   const take: FetchReaders["take"] = Effect.suspend(() => {
     if (turns.isOver()) return Effect.andThen(turns.next, take)
     arrived.closeUnsafe()
@@ -94,13 +94,14 @@ export const make = (options: {
       if (found !== undefined) return Effect.succeed(found)
       if (source.error !== undefined) return Effect.fail(source.error)
     }
-    return isOver() ? Effect.undefined : Effect.andThen(waitFor(arrived), take)
+    return isOver() ? Effect.undefined : Effect.andThen(arrived.await, take)
   })
 
   const takeFrom: FetchReaders["takeFrom"] = (source) => {
     const next: Effect.Effect<Taken | undefined, ConsumerError> = Effect.suspend(() => {
       if (turns.isOver()) return Effect.andThen(turns.next, next)
       source.news.closeUnsafe()
+      source.isAwaited = source.isAwaited && !source.hasNews
       if (defect !== undefined) return Effect.failCause(defect)
       if (ended !== undefined) return ended
       if (source.isRemoved) return Effect.undefined
@@ -110,7 +111,11 @@ export const make = (options: {
         if (source.error !== undefined) return Effect.fail(source.error)
       }
       if (source.isComplete && source.queue.length === 0) return Effect.undefined
-      return Effect.andThen(waitFor(source.news), next)
+      if (!source.isAwaited) {
+        source.isAwaited = true
+        onTaken(source)
+      }
+      return Effect.andThen(source.news.await, next)
     })
     return next
   }
@@ -127,5 +132,5 @@ export const make = (options: {
     notify([...partitions])
   }
 
-  return { take, takeFrom, takeNext, notify, end, die }
+  return { take, takeFrom, takeNext, turned: turns.turned, notify, end, die }
 }

@@ -50,6 +50,9 @@ export interface Options {
 const one = BigInt(1)
 const unknownOffset = BigInt(-1)
 
+/** Records that are less than this part of their response do not keep it in memory. */
+const pinnedShare = 4
+
 /** @internal */
 export class FetchedPartition {
   readonly topic: string
@@ -84,6 +87,10 @@ export class FetchedPartition {
   maxBytes: number
   readonly queue: Array<FetchedBatch> = []
   queuedBytes = 0
+  /** Batches that were taken and neither handed over nor put back: whoever took them may have been interrupted. */
+  private readonly out: Array<FetchedBatch> = []
+  /** Whether a reader of this partition alone waits for records. */
+  isAwaited = false
   /** Behind the last batch that was ever queued: what follows up to the position is nothing for the reader. */
   queuedEnd: bigint | undefined = undefined
   /** Whether a broker is being asked about it. */
@@ -139,6 +146,7 @@ export class FetchedPartition {
   /** Goes on at an offset that the log has: what is queued from there on is not what the log has now. */
   moveTo(position: bigint, epoch: number): void {
     this.version++
+    this.out.length = 0
     while (this.queue.length > 0 && this.queue[this.queue.length - 1].batch.lastOffset >= position) {
       this.queuedBytes -= this.queue.pop()!.batch.bytes.length
     }
@@ -155,8 +163,15 @@ export class FetchedPartition {
     this.clear()
   }
 
+  /** Drops what is queued; the position, and what is wrong with it, stay. */
+  drop(): void {
+    this.version++
+    this.clear()
+  }
+
   private clear(): void {
     this.queue.length = 0
+    this.out.length = 0
     this.queuedBytes = 0
   }
 
@@ -176,6 +191,11 @@ export class FetchedPartition {
     return last > delivered ? last - delivered : BigInt(0)
   }
 
+  /** Whether its position is worth nothing until its owner, or a look-up, has decided where to go on. */
+  get isBlocked(): boolean {
+    return this.error !== undefined || this.unsettled?._tag === "Recreated"
+  }
+
   /** Whether all that is wanted was fetched. */
   get isComplete(): boolean {
     return this.unsettled === undefined && this.end !== undefined && this.position >= this.end
@@ -183,7 +203,7 @@ export class FetchedPartition {
 
   /** Whether a reader that asked now would be told something. */
   get hasNews(): boolean {
-    return !this.isPaused && (this.queue.length > 0 || this.error !== undefined)
+    return !this.isPaused && !this.isRemoved && (this.queue.length > 0 || this.error !== undefined)
   }
 
   /** Whether a broker may be asked, as far as this partition alone is concerned. */
@@ -200,12 +220,18 @@ export class FetchedPartition {
     this.logStartOffset = logStartOffset
   }
 
+  /** A batch keeps all of its response in memory: where that is much more, and others wait before it, it is copied. */
+  private own(records: Uint8Array): Uint8Array {
+    const isPinning = this.queue.length > 0 && records.length < records.buffer.byteLength / pinnedShare
+    return isPinning ? records.slice() : records
+  }
+
   /** Takes in what a fetch from the position on has brought. False when it brought bytes that are of no use. */
   accept(records: Uint8Array, aborted: ReadonlyArray<AbortedTransaction>): boolean {
     const { maxBytes, position } = this
     this.origin ??= position
     try {
-      const { batches, partialBatchBytes, partialBytes } = Records.split(records)
+      const { batches, partialBatchBytes, partialBytes } = Records.split(this.own(records))
       if (batches.length === 0 && partialBytes > 0) {
         // Brokers before 0.10.1 cut even the first batch at the limit.
         this.maxBytes = Math.min(Math.max(maxBytes * 2, partialBatchBytes), 0x7fffffff)
@@ -237,12 +263,27 @@ export class FetchedPartition {
   /** The oldest batch. */
   take(): FetchedBatch | undefined {
     const taken = this.queue.shift()
-    if (taken !== undefined) this.queuedBytes -= taken.batch.bytes.length
+    if (taken === undefined) return undefined
+    this.queuedBytes -= taken.batch.bytes.length
+    this.out.push(taken)
     return taken
+  }
+
+  /** What was taken is with its reader, or is for nobody. */
+  handedOver(): void {
+    this.out.length = 0
+  }
+
+  /** A reader begins: what a former one took and did not live to hand over is for this one. */
+  recover(): void {
+    const left = this.out.splice(0)
+    for (let index = left.length - 1; index >= 0; index--) this.putBack(left[index])
   }
 
   /** Puts back what was taken, in front of the rest. */
   putBack(taken: FetchedBatch): void {
+    const place = this.out.indexOf(taken)
+    if (place >= 0) this.out.splice(place, 1)
     this.queue.unshift(taken)
     this.queuedBytes += taken.batch.bytes.length
   }

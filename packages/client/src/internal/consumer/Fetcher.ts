@@ -127,6 +127,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.sync(() => {
           for (const partition of asked) partition.isInFlight = false
           ended()
+          readers.turned()
           readers.notify(asked)
           wanted.openUnsafe()
         })
@@ -174,9 +175,15 @@ export const make = Effect.fnUntraced(function* (
     return bytes
   }
 
-  const fetchFrom = (lane: FetchLane.FetchLane, { full, hungry, open }: FetchSurvey.Work): Effect.Effect<void> => {
+  /** `lanes`: how many brokers share the budget. */
+  const fetchFrom = (
+    lane: FetchLane.FetchLane,
+    { full, hungry, open }: FetchSurvey.Work,
+    lanes: number
+  ): Effect.Effect<void> => {
     const bytes = room()
-    const fetched = bytes > 0 ? [...hungry, ...open] : hungry
+    // Beyond the budget only for who waits: the others have something to go on with, or nobody takes from them.
+    const fetched = bytes > 0 ? [...hungry, ...open] : hungry.filter(({ isAwaited }) => isAwaited)
     if (fetched.length === 0) return Effect.void
     const isPartial = full > 0 || fetched.length < hungry.length + open.length
     const doubled = Math.max(firstPartialWait, lane.partialWait * 2)
@@ -184,7 +191,10 @@ export const make = Effect.fnUntraced(function* (
     lane.partialWait = isPartial ? maxWait : 0
     // One partition's worth comes in any case.
     const least = fetched.reduce((most, { maxBytes }) => Math.max(most, maxBytes), 0)
-    return fetch(lane, fetched, { maxWait, maxBytes: Math.min(options.fetchMaxBytes, Math.max(least, bytes)) })
+    return fetch(lane, fetched, {
+      maxWait,
+      maxBytes: Math.min(options.fetchMaxBytes, Math.max(least, Math.ceil(bytes / lanes)))
+    })
   }
 
   /** Starts what can be started; gives the time of the next look, in milliseconds of the clock. */
@@ -195,7 +205,7 @@ export const make = Effect.fnUntraced(function* (
     for (const [nodeId, one] of work) {
       const lane = laneOf(nodeId)
       if (!lane.isAsked && one.unsettled.length + one.unvalidated.size > 0) yield* ask(lane, one)
-      if (!lane.isBusy) yield* fetchFrom(lane, one)
+      if (!lane.isBusy) yield* fetchFrom(lane, one, work.size)
     }
     return nextLook
   })

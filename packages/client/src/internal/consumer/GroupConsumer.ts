@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -91,7 +92,8 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
       const next = owned?.handed ?? { offset: fetched.origin ?? to, leaderEpoch: -1 }
       owned?.jump()
       // What was taken out, and not handed over yet, is dropped: before the cut the log has it still.
-      if (cause === "truncation" && next.offset < to) fetched.seek(next)
+      const isInLog = cause === "truncation" || next.offset >= (fetched.logStartOffset ?? to)
+      if (cause !== "recreated" && isInLog && next.offset < to) fetched.seek(next)
       publish({ _tag: "OffsetReset", partition: { topic, partition }, from, to, cause })
     }
   })
@@ -162,6 +164,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
 
   const ownership: Ownership.Ownership = yield* Ownership.make({
     ...settings,
+    topicId: (topic) => cluster.metadata().topics.get(topic)?.id ?? zeroUuid,
     now,
     fetcher,
     listener: settings.listener,
@@ -241,7 +244,10 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     now,
     all,
     busySince: readers.busySince,
-    hasMore: (owned) => owned.fetched.hasNews || delivery.hasRest(owned),
+    hasMore: (owned) => {
+      const { isPaused, queue } = owned.fetched
+      return (queue.length > 0 && !isPaused) || delivery.hasRest(owned)
+    },
     onStall: (owned, waited) => {
       const { partition, topic } = owned
       const error = new ConsumerError({ reason: new Stalled({ topic, partition, waited: Math.round(waited) }) })
@@ -280,9 +286,9 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
       const { position } = one
       if (position !== undefined) return Effect.succeed(position)
       if (one.fetched.error !== undefined) return Effect.fail(one.fetched.error)
-      return Effect.andThen(Effect.sleep(positionPoll), one.isEnding ? owned(one) : Effect.void).pipe(
-        Effect.andThen(awaitPosition(one))
-      )
+      // It may have come back meanwhile, as another.
+      const now = one.isEnding ? owned(one) : Effect.succeed(one)
+      return Effect.andThen(Effect.sleep(positionPoll), Effect.flatMap(now, awaitPosition))
     })
 
   if (settings.starts.length > 0) yield* seek(settings.starts)

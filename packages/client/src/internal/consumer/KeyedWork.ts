@@ -12,7 +12,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Latch from "effect/Latch"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
-import * as Delivery from "./Delivery.ts"
+import type * as Delivery from "./Delivery.ts"
 import { LowWaterMark } from "./LowWaterMark.ts"
 import type { OwnedPartition, Place } from "./OwnedPartition.ts"
 
@@ -55,13 +55,13 @@ export const run = <A, E, R, R2>(
       const { lease } = owned
       const { keys, maxPollRecords } = options
       const mark = new LowWaterMark<Marked>()
-      /** Where records begin that are not in the mark yet. */
-      let begun: Pick<Marked, "from" | "jumps"> | undefined
       // When all workers have ended: what was not finished is for the next who works on the partition.
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
-          const open = mark.firstOpen ?? begun
-          if (open?.jumps === lease.jumps && !owned.isEnding) owned.handAgain(open.from)
+          const { firstOpen } = mark
+          // What is in no mark yet comes behind what is.
+          const from = firstOpen?.jumps === lease.jumps ? firstOpen.from : owned.openFrom
+          if (from !== undefined && !owned.isEnding) owned.handAgain(from)
         })
       )
       const workers = yield* FiberSet.make<void, never>()
@@ -153,11 +153,10 @@ export const run = <A, E, R, R2>(
           const delivered = yield* next
           if (delivered === undefined) break
           const { jumps } = lease
-          begun = { from: Delivery.firstOf(delivered), jumps }
           // What could not be decoded is put aside on its own.
           if (delivered.undecoded.length > 0) yield* process({ ...delivered, records: [], raw: [] })
           add(delivered, jumps)
-          begun = undefined
+          owned.openFrom = undefined
           yield* startWorkers
         }
         yield* FiberSet.awaitEmpty(workers)

@@ -33,25 +33,25 @@ export const make = (now: () => number): LoopTurns => {
     since = now()
     bytes = 0
   }
+  // Whoever is interrupted here leaves no turn behind that never ends.
+  const begin = Effect.uninterruptible(
+    Effect.suspend(() => {
+      const latch = Latch.makeUnsafe()
+      turning = latch
+      // The scheduler goes on by setImmediate: timers and sockets come before it.
+      return Effect.map(Effect.yieldNow, () => {
+        turning = undefined
+        turned()
+        latch.openUnsafe()
+      })
+    })
+  )
   return {
     isOver: () => turning !== undefined || bytes >= sliceBytes || now() - since >= sliceTime,
     spend: (more) => {
       bytes += more
     },
     turned,
-    next: Effect.suspend(() => {
-      if (turning !== undefined) return turning.await
-      const latch = Latch.makeUnsafe()
-      turning = latch
-      // The scheduler goes on by setImmediate: timers and sockets come before it.
-      return Effect.ensuring(
-        Effect.yieldNow,
-        Effect.sync(() => {
-          turning = undefined
-          turned()
-          latch.openUnsafe()
-        })
-      )
-    })
+    next: Effect.suspend(() => (turning === undefined ? begin : turning.await))
   }
 }

@@ -154,7 +154,7 @@ export const ask = Effect.fnUntraced(function* (
     for (const [partition, index] of partitions) {
       if (answers.has(index)) continue
       const detail = "the response does not name the partition"
-      answers.set(index, failed(ErrorCode.codes.UNKNOWN_SERVER_ERROR, topic, partition, detail))
+      answers.set(index, failed(ErrorCode.codes.LEADER_NOT_AVAILABLE, topic, partition, detail))
     }
   }
   return answers

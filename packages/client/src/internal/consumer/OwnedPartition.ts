@@ -45,7 +45,7 @@ export class OwnedPartition {
   begun: bigint | undefined = undefined
   /** Behind the last record that was handed over: what its reader commits, who knows of no others. */
   given: bigint | undefined = undefined
-  /** The first record that a stream's reader was handed and has not finished, as far as asking for more tells. */
+  /** The first record that its reader has in hand: handed over, and not finished. */
   openFrom: bigint | undefined = undefined
   /** Behind the last record of those that have been finished without a gap. */
   finished: Place | undefined = undefined
@@ -53,6 +53,8 @@ export class OwnedPartition {
   committed: bigint | undefined = undefined
   /** Since when its reader has something to do before it asks for more; undefined while it waits. Of a clock that only goes forward. */
   busySince: number | undefined
+  /** What was wrong with the partition when its reader was given up. */
+  private former: ConsumerError | undefined = undefined
   /** Why its reader was given up. */
   failure: ConsumerError | undefined = undefined
   /** Ends the work on its records at once. */
@@ -121,9 +123,10 @@ export class OwnedPartition {
   /** Nothing more is handed over: the reader, who has not come back for too long, fails when it does. */
   stall(error: ConsumerError): void {
     this.failure = error
-    const { position } = this
-    if (position !== undefined) this.fetched.seek(position)
-    this.fetched.error = error
+    const { fetched, position } = this
+    if (position !== undefined && !fetched.isBlocked) fetched.seek(position)
+    this.former = fetched.error
+    fetched.error = error
     this.interrupt()
   }
 
@@ -131,23 +134,32 @@ export class OwnedPartition {
   restart(): void {
     if (this.failure === undefined) return
     this.failure = undefined
-    this.fetched.error = undefined
+    this.fetched.error = this.former
+    this.former = undefined
   }
 
   seek(start: StartPosition): void {
     this.isSought = true
     this.failure = undefined
+    this.former = undefined
     this.jump()
     this.fetched.seek(start)
   }
 
   /** Hands over again from where the work was left, which others have begun and not finished. */
   handAgain(offset: bigint): void {
+    const { failure, fetched, former } = this
+    this.openFrom = undefined
     this.handed = undefined
     this.given = undefined
-    this.openFrom = undefined
-    this.fetched.seek(offset)
-    this.fetched.error = this.failure
+    // What is wrong with the partition now, the next reader has to hear first, and nothing behind it.
+    const isBlocked =
+      former !== undefined || (fetched.isBlocked && (failure === undefined || fetched.error !== failure))
+    if (isBlocked) fetched.drop()
+    else {
+      fetched.seek(offset)
+      fetched.error = failure
+    }
   }
 
   /** Reading goes on elsewhere: what was finished until now is not to be committed any more. */

@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -32,6 +33,8 @@ export interface Listener {
 /** @internal */
 export interface Options {
   readonly groupId: string | undefined
+  /** Of the topic that has the name now; the zero one where that is not known. */
+  readonly topicId: (topic: string) => string
   readonly maxPartitionFetchBytes: number
   readonly startAt: "committed" | StartPosition
   readonly fallback: Fallback
@@ -66,6 +69,14 @@ export interface Ownership {
   readonly lose: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
 }
 
+/** Where a partition that this consumer had before was left, and of which topic. */
+interface Known {
+  readonly reached: bigint | undefined
+  readonly topicId: string
+}
+
+const nowhere: Known = { reached: undefined, topicId: zeroUuid }
+
 /** Until when each part of giving partitions back may last, as a share of `drainTimeout`: those behind it need time too. */
 const workShare = 2 / 3
 const listenerShare = 5 / 6
@@ -83,29 +94,30 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
    * Partitions that this consumer has had before: where to begin is what was committed then. If nothing was, it is where
    * the consumer stood when they were taken away, as far as it had come to know that.
    */
-  const known = new Map<string, Map<number, bigint | undefined>>()
+  const known = new Map<string, Map<number, Known>>()
 
   const find: Ownership["find"] = ({ partition, topic }) => topics.get(topic)?.get(partition)
   const all: Ownership["all"] = () => [...topics.values()].flatMap((partitions) => [...partitions.values()])
 
-  const remember = (topic: string, partition: number, reached: bigint | undefined): void => {
+  const remember = (topic: string, partition: number, place: Known): void => {
     const partitions = known.get(topic)
-    if (partitions === undefined) known.set(topic, new Map([[partition, reached]]))
-    else partitions.set(partition, reached)
+    if (partitions === undefined) known.set(topic, new Map([[partition, place]]))
+    else partitions.set(partition, place)
   }
 
   const isNew = ({ partition, topic }: OwnedPartition): boolean => {
     const partitions = known.get(topic)
     if (partitions?.has(partition)) return false
-    remember(topic, partition, undefined)
+    remember(topic, partition, nowhere)
     return true
   }
 
   /** Where a partition begins of which nothing was committed. */
   const withoutCommit = ({ partition, topic }: OwnedPartition): StartPosition | ConsumerError => {
     const { fallback, groupId = "", startAt } = options
-    const reached = known.get(topic)?.get(partition)
-    if (reached !== undefined) return reached
+    const { reached, topicId } = known.get(topic)?.get(partition) ?? nowhere
+    // Offsets of a topic that had the name before say nothing.
+    if (reached !== undefined && topicId === options.topicId(topic)) return reached
     if (startAt !== "committed") return startAt
     if (fallback === "fail") {
       return new ConsumerError({ reason: new NoCommittedOffset({ topic, partition, groupId }) })
@@ -204,7 +216,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     for (const owned of leaving) {
       const { partition, topic } = owned
       owned.lease.end()
-      if (owned.reached !== undefined) remember(topic, partition, owned.reached)
+      const { fetched, reached } = owned
+      if (reached !== undefined) remember(topic, partition, { reached, topicId: fetched.topicId })
       if (find(owned) === owned) topics.get(topic)?.delete(partition)
       if (owned.isReleased) continue
       const others = lingering.get(topic)

@@ -83,6 +83,9 @@ export const make = (cluster: Cluster, options: Options, outcomes: FetchOutcomes
       return
     }
     const target = outOfRange(question, position)
+    const { latest } = question.ends
+    // What was there when reading began is not any more.
+    if (partition.end !== undefined && latest !== undefined && latest < partition.end) partition.end = latest
     if (target !== undefined) outcomes.reset(partition, target, -1, "out-of-range")
   }
 

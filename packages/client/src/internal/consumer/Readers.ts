@@ -17,7 +17,7 @@ import * as Stream from "effect/Stream"
 import { AlreadyRead, ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
 import type { ConsumerMetrics } from "./ConsumerMetrics.ts"
-import { type Delivered, type Delivery, firstOf, type Policy } from "./Delivery.ts"
+import type { Delivered, Delivery, Policy } from "./Delivery.ts"
 import type { Ending, OwnedPartition } from "./OwnedPartition.ts"
 
 /** @internal */
@@ -103,18 +103,15 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
 
   const restart = (owned: OwnedPartition): void => {
     owned.restart()
+    owned.fetched.recover()
     owned.busySince = now()
     options.wake()
-  }
-
-  const open = (delivered: Delivered<A>): void => {
-    delivered.owned.openFrom ??= firstOf(delivered)
   }
 
   /** The reader is done with what it was handed. */
   const finish = (owned: OwnedPartition): void => {
     owned.openFrom = undefined
-    if (options.commitsAutomatically) owned.finished = owned.handed
+    if (options.commitsAutomatically && owned.handed !== undefined) owned.finished = owned.handed
   }
 
   /** A reader has ended in the midst of records: if asking is what finishes them, the next is handed them again. */
@@ -209,7 +206,6 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
     busySince = now()
     if (delivered !== undefined && delivered.records.length > 0) {
       isWaiting = false
-      open(delivered)
     }
     return delivered
   })
@@ -237,7 +233,6 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
 
   const readerOf = (owned: OwnedPartition): PartitionReader<A, R> => {
     const next = Effect.map(delivery.nextOf(owned), (delivered) => {
-      if (delivered !== undefined) open(delivered)
       lastGiven = now()
       return delivered
     })
@@ -301,7 +296,8 @@ export const make = <A, R>(delivery: Delivery<A, R>, now: () => number, options:
       if (held.delete(owned)) owned.release()
     },
     end: (exit) => {
-      ended = exit
+      // The first reason is the one that counts.
+      ended ??= exit
       if (arrivals !== undefined) endQueue(arrivals, exit)
     },
     busySince: () => (reader === "all" ? busySince : "none")

@@ -37,6 +37,21 @@ export interface Ends {
   atTime?: bigint
 }
 
+/** What is wrong with a position that a user gave, and what to give instead; undefined for nothing. @internal */
+export const problemOf = (start: StartPosition): string | undefined => {
+  const isCount = (value: number | bigint): boolean => value >= 0 && value !== Number.POSITIVE_INFINITY
+  if (typeof start === "string") return undefined
+  if (typeof start === "bigint") return isCount(start) ? undefined : `is ${start}; give an offset from 0 on`
+  if ("offset" in start) return isCount(start.offset) ? undefined : `has offset ${start.offset}; give one from 0 on`
+  if ("timestamp" in start) {
+    return isCount(start.timestamp) ? undefined : `has timestamp ${start.timestamp}; give milliseconds since 1970`
+  }
+  if ("beforeEnd" in start) {
+    return isCount(start.beforeEnd) ? undefined : `has beforeEnd ${start.beforeEnd}; give a number of records from 0 on`
+  }
+  return undefined
+}
+
 /** The time to look for, in milliseconds since 1970; undefined where there is none. @internal */
 export const timestampOf = (start: StartPosition | Fallback, now: number): bigint | undefined => {
   if (typeof start !== "object") return undefined

@@ -15,7 +15,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Queue from "effect/Queue"
 import type { ConsumerError } from "../../ConsumerError.ts"
 import type { SerdeError } from "../../Serde.ts"
-import * as Delivery from "./Delivery.ts"
+import type * as Delivery from "./Delivery.ts"
 import * as KeyedWork from "./KeyedWork.ts"
 import type { OwnedPartition } from "./OwnedPartition.ts"
 
@@ -99,26 +99,22 @@ const workOn = <A, E, R, R2>(
     ? KeyedWork.run(owned, delivery, process, { keys: perKey, maxPollRecords })
     : Effect.suspend(() => {
         const { lease } = owned
-        let jumps = lease.jumps
-        /** Where the records in hand begin. */
-        let begun: bigint | undefined
         const next = delivery.nextOf(owned)
         return Effect.gen(function* () {
           while (true) {
             const delivered = yield* next
             if (delivered === undefined) return
-            jumps = lease.jumps
-            begun = Delivery.firstOf(delivered)
+            const { jumps } = lease
             yield* process(delivered)
             // What was finished before a seek is not where the group is now.
             if (jumps === lease.jumps) owned.finished = delivered.end
-            begun = undefined
+            owned.openFrom = undefined
           }
         }).pipe(
           // What was not finished is for the next who works on the partition.
           Effect.ensuring(
             Effect.sync(() => {
-              if (begun !== undefined && jumps === lease.jumps && !owned.isEnding) owned.handAgain(begun)
+              if (owned.openFrom !== undefined && !owned.isEnding) owned.handAgain(owned.openFrom)
             })
           )
         )
