@@ -92,8 +92,8 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
       const next = owned?.handed ?? { offset: fetched.origin ?? to, leaderEpoch: -1 }
       owned?.jump()
       // What was taken out, and not handed over yet, is dropped: before the cut the log has it still.
-      const isInLog = cause === "truncation" || next.offset >= (fetched.logStartOffset ?? to)
-      if (cause !== "recreated" && isInLog && next.offset < to) fetched.seek(next)
+      const isCut = cause === "truncation" || (cause === "out-of-range" && to < from)
+      if (isCut && next.offset < to) fetched.seek(next)
       publish({ _tag: "OffsetReset", partition: { topic, partition }, from, to, cause })
     }
   })
