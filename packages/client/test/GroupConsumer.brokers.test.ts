@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { CreateTopics } from "@kafka-effect/protocol/messages/CreateTopics"
 import { bootstrapServers, describeBrokers } from "@kafka-effect/rig/brokers"
-import { Deferred, Effect, Fiber, Option, type Scope, Stream } from "effect"
+import { Deferred, Effect, Fiber, Metric, Option, type Scope, Stream } from "effect"
 import * as Consumer from "../src/Consumer.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Offsets from "../src/Offsets.ts"
@@ -195,6 +195,128 @@ describeBrokers("Group consumer", () => {
           numbers(0, 100).filter((value) => value % 2 === partition)
         )
       }
+    })
+  )
+
+  live("seek, pause and resume while records stream", () =>
+    Effect.gen(function* () {
+      const topic = yield* createTopic(2)
+      yield* produce(topic, 0, 4000, 2)
+      const consumer = yield* Consumer.make({ ...options(topic), maxPollRecords: 50 })
+      const [zero, one] = [0, 1].map((partition) => ({ topic: topic.name, partition }))
+      const seen: Array<readonly [partition: number, offset: number]> = []
+      yield* Effect.forkScoped(
+        Stream.runForEachArray(consumer.records, (records) =>
+          Effect.andThen(
+            Effect.sleep(2),
+            Effect.sync(() => {
+              for (const { offset, partition } of records) seen.push([partition, Number(offset)])
+            })
+          )
+        )
+      )
+      const until = (isDone: () => boolean) =>
+        Effect.gen(function* () {
+          while (!isDone()) yield* Effect.sleep(5)
+        }).pipe(Effect.timeout("20 seconds"))
+      const of = (partition: number) => seen.filter(([from]) => from === partition).map(([, offset]) => offset)
+      yield* until(() => of(0).length >= 200 && of(1).length >= 200)
+      yield* consumer.pause([zero])
+      // One array may be in hand.
+      const before = of(0).length
+      yield* until(() => of(1).length === 2000)
+      assert.isAtMost(of(0).length, before + 50)
+      yield* produce(topic, 4000, 2, 2)
+      yield* until(() => of(1).length === 2001)
+      assert.isAtMost(of(0).length, before + 50)
+      yield* consumer.seek([[one, 1990n]])
+      yield* until(() => of(1).length === 2012)
+      assert.deepStrictEqual(of(1), [...numbers(0, 2001), ...numbers(1990, 11)])
+      yield* consumer.resume([zero])
+      yield* until(() => of(0).length === 2001)
+      // What was fetched before the pause was kept, once.
+      assert.deepStrictEqual(of(0), numbers(0, 2001))
+    })
+  )
+
+  live("C105 a partition is taken away with 1,000 records buffered: none of them is handed over afterwards", () =>
+    Effect.gen(function* () {
+      const topic = yield* createTopic(2)
+      const group = { ...options(topic), maxPollRecords: 10 }
+      yield* produce(topic, 0, 4000, 2)
+      const seen: Array<number> = []
+      const first = yield* Consumer.make(group)
+      yield* Effect.forkScoped(
+        first.run((records) =>
+          Effect.andThen(
+            Effect.sleep(20),
+            Effect.sync(() => {
+              for (const { partition, value } of records) seen.push(partition, Number(value))
+            })
+          )
+        )
+      )
+      while (seen.length < 200) yield* Effect.sleep(5)
+      // All that is left was fetched long ago: far more than 1,000 records of each partition.
+      const second = yield* Consumer.make(group)
+      const others: Array<number> = []
+      yield* Effect.forkScoped(
+        second.run((records) =>
+          Effect.sync(() => {
+            for (const { value } of records) others.push(Number(value))
+          })
+        )
+      )
+      while ((yield* second.assignment).length === 0) yield* Effect.sleep(5)
+      const [{ partition: moved }] = yield* second.assignment
+      const count = () => seen.filter((partition, index) => index % 2 === 0 && partition === moved).length
+      const handed = count()
+      while (others.length < 1000) yield* Effect.sleep(10)
+      yield* Effect.sleep(500)
+      assert.strictEqual(count(), handed)
+      // It goes on where the former owner has committed, record by record.
+      assert.strictEqual(others.length + handed, 2000)
+      assert.strictEqual(new Set(others).size, others.length)
+    })
+  )
+
+  live("a fetch of 50 MB in zstd: heartbeats go on while it is decompressed and read", () =>
+    Effect.gen(function* () {
+      const topic = yield* createTopic(1)
+      const text = Array.from({ length: 4000 }, (_, index) => `${index * 7919} order `)
+        .join("")
+        .slice(0, 50_000)
+      const producer = yield* Producer.make({ compression: "zstd", batchSize: 900_000, linger: "100 millis" })
+      const total = 1000
+      yield* Stream.range(1, total).pipe(
+        Stream.map((index) => ({ key: null, value: `${index}${text}` })),
+        Stream.run(producer.sink(topic))
+      )
+      const heartbeats = Effect.map(Metric.snapshot, (all) =>
+        all.reduce(
+          (sum, { attributes, id, state }) =>
+            id === "kafka.consumer.heartbeats" && attributes?.group === topic.name && "count" in state
+              ? sum + Number(state.count)
+              : sum,
+          0
+        )
+      )
+      const group = { ...options(topic, topic.name), heartbeatInterval: "25 millis" } as const
+      const consumer = yield* Consumer.make(group)
+      while ((yield* consumer.assignment).length === 0) yield* Effect.sleep(5)
+      const before = yield* heartbeats
+      const start = performance.now()
+      const read = yield* consumer.records.pipe(
+        Stream.take(total),
+        Stream.runFold(
+          () => 0,
+          (bytes, { value }) => bytes + value.length
+        )
+      )
+      const elapsed = performance.now() - start
+      assert.isAbove(read, 50_000_000)
+      // A fetch read in one piece would let none of them through.
+      assert.isAbove((yield* heartbeats) - before, Math.floor(elapsed / 250))
     })
   )
 
