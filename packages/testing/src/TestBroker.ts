@@ -20,7 +20,10 @@ import * as Cluster from "./internal/Cluster.ts"
 import * as Controls from "./internal/Controls.ts"
 import * as Loop from "./internal/Loop.ts"
 import * as Release from "./internal/Release.ts"
+import type { ReleaseName } from "./internal/ReleaseVersions.ts"
 import * as TcpNetwork from "./internal/TcpNetwork.ts"
+
+export type { ReleaseName }
 
 /**
  * What the cluster is like.
@@ -29,6 +32,8 @@ import * as TcpNetwork from "./internal/TcpNetwork.ts"
  * @since 0.1.0
  */
 export interface Options {
+  /** The release of Kafka that it acts as: its API versions, and how it treats what it does not know. Defaults to the newest. */
+  readonly actAs?: ReleaseName | undefined
   /** How many brokers there are; their ids begin with 0. Defaults to 1. */
   readonly brokers?: number | undefined
   /** Topics that are there from the start, with their numbers of partitions. */
@@ -112,7 +117,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
   const loop = yield* Loop.make((defect) => Effect.runForkWith(log)(Effect.logError("a broker has a defect", defect)))
   const cluster: Cluster.Cluster = {
     clusterId: "kafka-effect-testing",
-    release: Release.newest(),
+    release: Release.make(options.actAs ?? Release.newestName),
     loop,
     nodes: new Map(),
     controllerId: 0,

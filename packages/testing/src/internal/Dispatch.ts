@@ -20,8 +20,7 @@ const concat = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array
 /** Does what is asked. */
 const handle = (cluster: Cluster, exchange: Exchange<unknown, unknown>): void => {
   const handler = handlers.get(exchange.api.key)
-  if (handler === undefined || !Release.knows(cluster.release, exchange.api, exchange.version))
-    return void exchange.close()
+  if (handler === undefined) return void exchange.close()
   handler.handle(cluster, exchange)
 }
 
@@ -80,13 +79,9 @@ export const request = (
   outgoing: Outgoing
 ): void => {
   if (!exchange.node.isUp) return void exchange.close()
-  const { key } = exchange.api
-  if (key === ApiVersions.key && !Release.knows(cluster.release, exchange.api, exchange.version)) {
-    return void misunderstood(
-      cluster,
-      { key, version: exchange.version, correlationId: exchange.correlationId, cause: undefined },
-      outgoing
-    )
+  if (!Release.knows(cluster.release, exchange.api, exchange.version)) {
+    const { api, correlationId, version } = exchange
+    return void misunderstood(cluster, { key: api.key, version, correlationId, cause: undefined }, outgoing)
   }
   act(cluster, exchange, outgoing, controls.decide(exchange))
 }
@@ -95,7 +90,9 @@ export const request = (
 export const misunderstood = (cluster: Cluster, { key }: Misunderstood, outgoing: Outgoing): void => {
   // The one API whose unknown versions are answered, in version 0 (KIP-511).
   if (key === ApiVersions.key && cluster.release.versions.has(key)) {
-    return void outgoing.write(outgoing.frame({ errorCode: codes.UNSUPPORTED_VERSION, apiKeys: offered(cluster) }))
+    return void outgoing.write(outgoing.frame({ errorCode: codes.UNSUPPORTED_VERSION, apiKeys: offered(cluster) }, 0))
   }
-  outgoing.end()
+  // What follows on the connection is answered all the same: 0.9 only forgets this one.
+  if (cluster.release.unknown === "silence") outgoing.write([])
+  else outgoing.end()
 }

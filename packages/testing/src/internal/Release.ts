@@ -1,25 +1,57 @@
 /**
- * What a broker of a release can do: the versions of each API, and how it treats what it does not know.
+ * What a broker of a release can do, and how it treats what it does not know. The versions are those that brokers of that
+ * release name themselves.
  *
  * @since 0.1.0
  */
 import type { AnyApi } from "@kafka-effect/protocol/Api"
 import { handlers } from "./Handlers.ts"
+import { type ReleaseName, versionsByRelease } from "./ReleaseVersions.ts"
 
 /** @internal */
 export interface Release {
-  readonly name: string
+  readonly name: ReleaseName
   /** By API key: the lowest and the highest version. */
   readonly versions: ReadonlyMap<number, readonly [lowest: number, highest: number]>
+  /** What becomes of a request of no API and version that there is: 0.9 says nothing, and goes on. */
+  readonly unknown: "close" | "silence"
+  /** Whether FindCoordinator is answered with correlation id 0 until there is a topic (0.8.2). */
+  readonly forgetsCorrelationIds: boolean
+  /** The newest format of records that its logs have. */
+  readonly magic: 0 | 1 | 2
 }
 
-/** The newest: all that this package knows. @internal */
-export const newest = (): Release => ({
-  name: "4.4",
-  versions: new Map(
-    [...handlers.values()].map(({ api }) => [api.key, [api.lowestVersion, api.highestStableVersion]] as const)
+const numbersOf = (name: string): ReadonlyArray<number> => name.split(".").map(Number)
+
+/** Whether a release is that one or a later one. @internal */
+export const atLeast = ({ name }: Pick<Release, "name">, other: ReleaseName): boolean => {
+  const [mine, theirs] = [numbersOf(name), numbersOf(other)]
+  for (let index = 0; index < Math.max(mine.length, theirs.length); index++) {
+    const difference = (mine[index] ?? 0) - (theirs[index] ?? 0)
+    if (difference !== 0) return difference > 0
+  }
+  return true
+}
+
+/** @internal */
+export const newestName: ReleaseName = "4.4"
+
+/** A release, as far as this package has its APIs. @internal */
+export const make = (name: ReleaseName): Release => {
+  const versions = new Map(
+    versionsByRelease[name].split(" ").flatMap((entry) => {
+      const [key, lowest, highest] = entry.split(/[:-]/).map(Number)
+      return handlers.has(key) ? [[key, [lowest, highest]] as const] : []
+    })
   )
-})
+  return {
+    name,
+    versions,
+    unknown: name === "0.9" ? "silence" : "close",
+    forgetsCorrelationIds: name === "0.8.2",
+    magic: atLeast({ name }, "0.11") ? 2 : atLeast({ name }, "0.10.0") ? 1 : 0
+  }
+}
 
 /** @internal */
 export const knows = ({ versions }: Release, { key }: Pick<AnyApi, "key">, version: number): boolean => {

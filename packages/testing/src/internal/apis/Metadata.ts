@@ -15,6 +15,7 @@ import type * as Wire from "@kafka-effect/protocol/Wire"
 import { zeroUuid } from "@kafka-effect/protocol/Wire"
 import * as Cluster from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
+import { atLeast } from "../Release.ts"
 import * as TopicNames from "../TopicNames.ts"
 
 type TopicAnswer = Wire.Input<MetadataResponseTopic>
@@ -66,7 +67,8 @@ const answerFor = (
     replicationFactor: Cluster.numberSetting(cluster, "default.replication.factor", 1)
   })
   // Kafka, too, says so at first, and the client asks again.
-  return missing(cluster.release.name >= "2.8" ? codes.UNKNOWN_TOPIC_OR_PARTITION : codes.LEADER_NOT_AVAILABLE, asked)
+  const code = atLeast(cluster.release, "2.8") ? codes.UNKNOWN_TOPIC_OR_PARTITION : codes.LEADER_NOT_AVAILABLE
+  return missing(code, asked)
 }
 
 /** @internal */
