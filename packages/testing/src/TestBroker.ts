@@ -121,6 +121,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
     loop,
     nodes: new Map(),
     controllerId: 0,
+    nextProducerId: BigInt(1000),
     topics: new Map(),
     movedCoordinators: new Map(),
     settings: new Map(Object.entries(options.settings ?? {})),

@@ -32,7 +32,7 @@ describe("Releases", () => {
         const { topics } = yield* kafka.request("any", Metadata, { topics: [{ name: "orders" }] })
         assert.strictEqual(topics[0].partitions.length, 2)
         if (!atLeast({ name }, "0.11")) return
-        const producer = yield* Producer.make({ enableIdempotence: false })
+        const producer = yield* Producer.make()
         const { offset } = yield* producer.send(topic, { key: "a", value: "b", partition: 1 })
         assert.deepStrictEqual(offset, Option.some(0n))
         const read = yield* Stream.runCollect(Consumer.assign({ partitions: [[topic, 1, "earliest"]], until: "end" }))

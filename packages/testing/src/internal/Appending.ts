@@ -71,6 +71,9 @@ export const check = (
     // Format v2 is that of record batches.
     const v2 = batch as RecordBatch.RecordBatch
     if (v2.isControl) return { code: codes.INVALID_RECORD, message: "clients may not write control records" }
+    if (v2.producerId >= 0 && (v2.producerEpoch < 0 || v2.baseSequence < 0)) {
+      return { code: codes.INVALID_RECORD, message: "an idempotent batch has an epoch and a sequence" }
+    }
     const isCounted = v2.lastOffset - v2.baseOffset + one === BigInt(v2.recordCount)
     if (!isCounted || v2.recordCount < 1) return { code: codes.INVALID_RECORD, message: "the record count is wrong" }
     const accept = (records: ReadonlyArray<Record>): Checked => {
@@ -92,6 +95,9 @@ export const append = (
   _acks: number
 ): Refused | Appended => {
   const { leaderEpoch, log, topic } = partition
+  const verdict = log.producers.check(batch)
+  if (verdict._tag === "Refused") return verdict
+  if (verdict._tag === "Duplicate") return verdict
   const time = cluster.loop.wallTime()
   const isAppendTime =
     topicSetting(cluster, topic, "message.timestamp.type", "log.message.timestamp.type") === "LogAppendTime"
@@ -111,6 +117,8 @@ export const append = (
   }
   log.append(entry)
   log.highWatermark = log.endOffset
+  const logAppendTime = isAppendTime ? time : -1
+  log.producers.append(header, entry.baseOffset, logAppendTime)
   notify(partition)
-  return { baseOffset: entry.baseOffset, logAppendTime: isAppendTime ? time : -1 }
+  return { baseOffset: entry.baseOffset, logAppendTime }
 }

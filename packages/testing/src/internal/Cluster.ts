@@ -55,6 +55,7 @@ export interface Cluster {
   /** By node id. */
   readonly nodes: Map<number, BrokerNode>
   controllerId: number
+  nextProducerId: bigint
   /** By name. */
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */

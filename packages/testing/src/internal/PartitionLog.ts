@@ -5,6 +5,8 @@
  */
 import type { Batch } from "@kafka-effect/protocol/Record"
 
+import { ProducerStates } from "./ProducerStates.ts"
+
 /** A batch in the log, with the offsets that it has there. @internal */
 export interface LogBatch {
   /** As a fetch gives it. Never changed. */
@@ -29,6 +31,7 @@ export class PartitionLog {
   endOffset = BigInt(0)
   /** What lies behind is not replicated yet: nobody may read it, and a crash loses it. */
   highWatermark = BigInt(0)
+  readonly producers = new ProducerStates()
   /** Offsets of the first record of each open transaction, by producer id. */
   readonly openTransactions = new Map<bigint, bigint>()
   /** Transactions that were aborted, in the order of their ends. */
@@ -90,6 +93,7 @@ export class PartitionLog {
   truncate(offset: bigint): void {
     if (offset >= this.endOffset) return
     this.batches.splice(this.indexOf(offset))
+    this.producers.truncate(offset)
     const last = this.batches.at(-1)
     this.endOffset =
       last === undefined ? (offset > this.startOffset ? offset : this.startOffset) : last.lastOffset + one

@@ -1,0 +1,95 @@
+/**
+ * What a log knows of idempotent producers: their epochs, and their last batches, by which a repeated one is recognised
+ * (KIP-98; Kafka keeps five, as many as a producer may have in flight).
+ *
+ * @since 0.1.0
+ */
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import type { Batch } from "@kafka-effect/protocol/Record"
+
+/** A batch that a producer has written. */
+interface Written {
+  readonly first: number
+  readonly last: number
+  readonly baseOffset: bigint
+  readonly logAppendTime: number
+}
+
+interface ProducerState {
+  readonly epoch: number
+  /** Oldest first. */
+  readonly batches: ReadonlyArray<Written>
+}
+
+/** What becomes of a batch: it is the next, one of the last again, or is refused. @internal */
+export type Verdict =
+  | { readonly _tag: "Next" }
+  | { readonly _tag: "Duplicate"; readonly baseOffset: bigint; readonly logAppendTime: number }
+  | { readonly _tag: "Refused"; readonly code: number; readonly message: string }
+
+const kept = 5
+
+const maxSequence = 0x7fffffff
+
+/** Sequences begin again at 0 behind the greatest. */
+const after = (sequence: number, count: number): number =>
+  sequence > maxSequence - count ? count - (maxSequence - sequence) - 1 : sequence + count
+
+const next: Verdict = { _tag: "Next" }
+
+/** @internal */
+export class ProducerStates {
+  private readonly states = new Map<bigint, ProducerState>()
+
+  check({ baseSequence, producerEpoch, producerId, recordCount }: Batch): Verdict {
+    if (producerId < 0) return next
+    const state = this.states.get(producerId)
+    // Of who is not known any more, any sequence is taken: his records may have been deleted.
+    if (state === undefined) return next
+    if (producerEpoch < state.epoch) {
+      const message = `Epoch of producer ${producerId} is ${producerEpoch}, which is smaller than the last seen epoch ${state.epoch}`
+      return { _tag: "Refused", code: codes.INVALID_PRODUCER_EPOCH, message }
+    }
+    const outOfOrder = (expected: number): Verdict => {
+      const message = `Out of order sequence number for producer ${producerId}: ${baseSequence} (incoming seq. number), ${expected} (expected)`
+      return { _tag: "Refused", code: codes.OUT_OF_ORDER_SEQUENCE_NUMBER, message }
+    }
+    if (producerEpoch > state.epoch) return baseSequence === 0 ? next : outOfOrder(0)
+    const last = after(baseSequence, recordCount - 1)
+    const same = state.batches.find((written) => written.first === baseSequence && written.last === last)
+    if (same !== undefined) {
+      return { _tag: "Duplicate", baseOffset: same.baseOffset, logAppendTime: same.logAppendTime }
+    }
+    const before = state.batches.at(-1)
+    if (before === undefined) return next
+    const expected = after(before.last, 1)
+    return baseSequence === expected ? next : outOfOrder(expected)
+  }
+
+  /** Remembers what was appended. */
+  append(
+    { baseSequence, producerEpoch, producerId, recordCount }: Batch,
+    baseOffset: bigint,
+    logAppendTime: number
+  ): void {
+    if (producerId < 0) return
+    const state = this.states.get(producerId)
+    const before = state?.epoch === producerEpoch ? state.batches.slice(1 - kept) : []
+    const written = { first: baseSequence, last: after(baseSequence, recordCount - 1), baseOffset, logAppendTime }
+    this.states.set(producerId, { epoch: producerEpoch, batches: [...before, written] })
+  }
+
+  /** Forgets all producers, as brokers do after `producer.id.expiration.ms`. */
+  expire(): void {
+    this.states.clear()
+  }
+
+  /** Forgets batches from an offset on, which the log has lost. */
+  truncate(offset: bigint): void {
+    for (const [producerId, { batches, epoch }] of this.states) {
+      const left = batches.filter(({ baseOffset }) => baseOffset < offset)
+      if (left.length === 0) this.states.delete(producerId)
+      else this.states.set(producerId, { epoch, batches: left })
+    }
+  }
+}
