@@ -122,6 +122,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
     nodes: new Map(),
     controllerId: 0,
     nextProducerId: BigInt(1000),
+    groups: new Map(),
     topics: new Map(),
     movedCoordinators: new Map(),
     settings: new Map(Object.entries(options.settings ?? {})),

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { FetchSessions } from "./FetchSessions.ts"
+import type { ClassicGroup } from "./groups/ClassicGroup.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
 import type { Release } from "./Release.ts"
@@ -56,6 +57,8 @@ export interface Cluster {
   readonly nodes: Map<number, BrokerNode>
   controllerId: number
   nextProducerId: bigint
+  /** By id. */
+  readonly groups: Map<string, ClassicGroup>
   /** By name. */
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */

@@ -7,16 +7,34 @@ import { handler as apiVersions } from "./apis/ApiVersions.ts"
 import { handler as createTopics } from "./apis/CreateTopics.ts"
 import { handler as fetch } from "./apis/Fetch.ts"
 import { handler as findCoordinator } from "./apis/FindCoordinator.ts"
+import { handler as heartbeat } from "./apis/Heartbeat.ts"
 import { handler as initProducerId } from "./apis/InitProducerId.ts"
+import { handler as joinGroup } from "./apis/JoinGroup.ts"
+import { handler as leaveGroup } from "./apis/LeaveGroup.ts"
 import { handler as listOffsets } from "./apis/ListOffsets.ts"
 import { handler as metadata } from "./apis/Metadata.ts"
+import { handler as offsetCommit } from "./apis/OffsetCommit.ts"
+import { handler as offsetFetch } from "./apis/OffsetFetch.ts"
 import { handler as produce } from "./apis/Produce.ts"
+import { handler as syncGroup } from "./apis/SyncGroup.ts"
 import type { AnyHandler } from "./Exchange.ts"
 
+const all: ReadonlyArray<AnyHandler> = [
+  apiVersions,
+  createTopics,
+  fetch,
+  findCoordinator,
+  heartbeat,
+  initProducerId,
+  joinGroup,
+  leaveGroup,
+  listOffsets,
+  metadata,
+  offsetCommit,
+  offsetFetch,
+  produce,
+  syncGroup
+]
+
 /** @internal */
-export const handlers: ReadonlyMap<number, AnyHandler> = new Map<number, AnyHandler>(
-  [apiVersions, createTopics, fetch, findCoordinator, initProducerId, listOffsets, metadata, produce].map((handler) => [
-    handler.api.key,
-    handler
-  ])
-)
+export const handlers: ReadonlyMap<number, AnyHandler> = new Map(all.map((handler) => [handler.api.key, handler]))

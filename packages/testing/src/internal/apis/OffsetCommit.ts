@@ -1,0 +1,81 @@
+/**
+ * OffsetCommit: keeps how far a group has come.
+ *
+ * @since 0.1.0
+ */
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import {
+  OffsetCommit,
+  type OffsetCommitRequest,
+  type OffsetCommitResponse
+} from "@kafka-effect/protocol/messages/OffsetCommit"
+import type * as Wire from "@kafka-effect/protocol/Wire"
+import * as Cluster from "../Cluster.ts"
+import type { Handler } from "../Exchange.ts"
+import * as Groups from "../groups/Groups.ts"
+
+/** Kafka's `offset.metadata.max.bytes`. */
+const maxMetadataBytes = 4096
+
+const answerAll = (
+  { topics }: OffsetCommitRequest,
+  codeOf: (topic: { readonly name: string; readonly topicId: string }, partition: number) => number
+): Wire.Input<OffsetCommitResponse> => ({
+  topics: topics.map(({ name, partitions, topicId }) => ({
+    name,
+    topicId,
+    partitions: partitions.map(({ partitionIndex }) => ({
+      partitionIndex,
+      errorCode: codeOf({ name, topicId }, partitionIndex)
+    }))
+  }))
+})
+
+/** Whether the group takes commits of who commits. */
+const membership = (cluster: Cluster.Cluster, message: OffsetCommitRequest): number => {
+  const { generationIdOrMemberEpoch: generation, groupId, groupInstanceId, memberId } = message
+  const group = cluster.groups.get(groupId)
+  if (generation < 0 && memberId === "" && groupInstanceId === null) {
+    // Whoever is in no group commits as he likes, as long as there are no members.
+    return group === undefined || group.members.size === 0 ? codes.NONE : codes.UNKNOWN_MEMBER_ID
+  }
+  if (group === undefined) return codes.ILLEGAL_GENERATION
+  const errorCode = group.check(memberId, groupInstanceId, generation)
+  if (errorCode !== codes.NONE) return errorCode
+  group.heartbeat(memberId, groupInstanceId, generation)
+  return group.state === "CompletingRebalance" ? codes.REBALANCE_IN_PROGRESS : codes.NONE
+}
+
+/** @internal */
+export const handler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
+  api: OffsetCommit,
+  refuse: (request, errorCode) => answerAll(request, () => errorCode),
+  handle: (cluster, { answer, message, node, version }) => {
+    const { groupId } = message
+    const refused = Groups.check(cluster, groupId, node) || membership(cluster, message)
+    if (refused !== codes.NONE) return answer(answerAll(message, () => refused))
+    const { offsets } = Groups.of(cluster, groupId)
+    const errors = new Map<string, number>()
+    for (const { name, partitions, topicId } of message.topics) {
+      const topic = Cluster.topicOf(cluster, version >= 10 ? { topicId } : { name })
+      for (const { committedLeaderEpoch, committedMetadata, committedOffset, partitionIndex } of partitions) {
+        const metadata = committedMetadata ?? ""
+        const place = `${name} ${topicId} ${partitionIndex}`
+        if (topic?.partitions[partitionIndex] === undefined) {
+          const isById = topic === undefined && version >= 10
+          errors.set(place, isById ? codes.UNKNOWN_TOPIC_ID : codes.UNKNOWN_TOPIC_OR_PARTITION)
+        } else if (Buffer.byteLength(metadata) > maxMetadataBytes) errors.set(place, codes.OFFSET_METADATA_TOO_LARGE)
+        else {
+          offsets.set(topic.name, partitionIndex, {
+            offset: committedOffset,
+            leaderEpoch: committedLeaderEpoch,
+            metadata
+          })
+        }
+      }
+    }
+    answer(
+      answerAll(message, ({ name, topicId }, partition) => errors.get(`${name} ${topicId} ${partition}`) ?? codes.NONE)
+    )
+  }
+}
