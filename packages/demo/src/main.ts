@@ -1,8 +1,8 @@
 /**
- * `npm start`: runs the pipeline against the Kafka that `KAFKA_BOOTSTRAP_SERVERS` names, or one that is started for it.
+ * `npm start`: runs the pipeline against the Kafka that `KAFKA_BOOTSTRAP_SERVERS` names, or a broker inside this process.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as KafkaCluster from "@kafka-effect/rig/KafkaCluster"
+import * as TestBroker from "@kafka-effect/testing/TestBroker"
 import * as Effect from "effect/Effect"
 import * as Kafka from "kafka-effect/Kafka"
 import * as Producer from "kafka-effect/Producer"
@@ -14,8 +14,8 @@ const partitions = 6
 const bootstrapServers = Effect.suspend(() => {
   const named = (process.env.KAFKA_BOOTSTRAP_SERVERS ?? "").split(",").filter((server) => server.trim() !== "")
   if (named.length > 0) return Effect.succeed<ReadonlyArray<string>>(named)
-  console.error(`Starting Apache Kafka ${KafkaCluster.currentVersion} (set KAFKA_BOOTSTRAP_SERVERS to use another) …`)
-  return Effect.map(KafkaCluster.start({ partitions }), (cluster) => cluster.bootstrapServers)
+  console.error("With a broker inside this process (set KAFKA_BOOTSTRAP_SERVERS to use a real Kafka)")
+  return Effect.map(TestBroker.make(), (broker) => broker.bootstrapServers)
 })
 
 const main = Effect.gen(function* () {

@@ -22,6 +22,7 @@ import * as Loop from "./internal/Loop.ts"
 import * as Release from "./internal/Release.ts"
 import type { ReleaseName } from "./internal/ReleaseVersions.ts"
 import * as TcpNetwork from "./internal/TcpNetwork.ts"
+import type { ListenError } from "./ListenError.ts"
 
 export type { ReleaseName }
 
@@ -106,12 +107,14 @@ export interface Service {
 export class TestBroker extends Context.Service<TestBroker, Service>()("@kafka-effect/testing/TestBroker") {}
 
 /**
- * A cluster that lives as long as its scope. Dies where a port that was asked for is taken.
+ * A cluster that lives as long as its scope. Fails with `ListenError` where a port that was asked for is taken.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.fn.Return<Service, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<Service, ListenError, Scope.Scope> {
   const chance = yield* Random.Random
   const log = yield* Effect.context<never>()
   const loop = yield* Loop.make((defect) => Effect.runForkWith(log)(Effect.logError("a broker has a defect", defect)))
@@ -131,7 +134,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
   const controls = Controls.make(() => {})
   const nodes = yield* BrokerNodes.make(cluster, controls, TcpNetwork.make("127.0.0.1"))
   for (let id = 0; id < (options.brokers ?? 1); id++) {
-    yield* Effect.orDie(nodes.add(id, options.port === undefined ? {} : { port: options.port + id }))
+    yield* nodes.add(id, options.port === undefined ? {} : { port: options.port + id })
   }
   for (const [name, partitions] of Object.entries(options.topics ?? {})) {
     Cluster.addTopic(cluster, name, { partitions })
@@ -172,7 +175,8 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<TestBroker> => Layer.effect(TestBroker, make(options))
+export const layer = (options?: Options): Layer.Layer<TestBroker, ListenError> =>
+  Layer.effect(TestBroker, make(options))
 
 /**
  * A client and a cluster for it to talk to, in one line.
@@ -183,7 +187,7 @@ export const layer = (options?: Options): Layer.Layer<TestBroker> => Layer.effec
 export const layerKafka = (
   options?: Options,
   client?: Omit<Kafka.Options, "bootstrapServers">
-): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError> =>
+): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError | ListenError> =>
   Layer.provideMerge(
     Layer.unwrap(Effect.map(TestBroker, ({ bootstrapServers }) => Kafka.layer({ ...client, bootstrapServers }))),
     layer(options)

@@ -4,4 +4,5 @@
  * @since 0.1.0
  */
 export * as Control from "./Control.ts"
+export * as ListenError from "./ListenError.ts"
 export * as TestBroker from "./TestBroker.ts"

@@ -139,16 +139,22 @@ interface Opened {
 /** Waits until the socket takes more. */
 const drained = (socket: NodeNet.Socket): Effect.Effect<void, Socket.SocketError> =>
   Effect.callback((resume) => {
-    const ended = () => resume(Effect.fail(writeFailed(socket.errored ?? new Error("the socket is closed"))))
-    const ready = () => resume(Effect.void)
-    const cleanUp = Effect.sync(() => {
+    const cleanUp = (): void => {
       socket.off("drain", ready)
       socket.off("close", ended)
-    })
+    }
+    const ended = () => {
+      cleanUp()
+      resume(Effect.fail(writeFailed(socket.errored ?? new Error("the socket is closed"))))
+    }
+    const ready = () => {
+      cleanUp()
+      resume(Effect.void)
+    }
     if (socket.destroyed) return ended()
-    socket.once("drain", ready)
-    socket.once("close", ended)
-    return cleanUp
+    socket.on("drain", ready)
+    socket.on("close", ended)
+    return Effect.sync(cleanUp)
   })
 
 /** @internal */

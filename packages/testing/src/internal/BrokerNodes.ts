@@ -6,12 +6,13 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import type { ListenError } from "../ListenError.ts"
 import type { BrokerNode, Cluster } from "./Cluster.ts"
 import type { Controls } from "./Controls.ts"
 import * as Dispatch from "./Dispatch.ts"
 import * as FetchSessions from "./FetchSessions.ts"
 import * as ServerConnection from "./ServerConnection.ts"
-import type { ListenError, ServerNetwork } from "./ServerNetwork.ts"
+import type { ServerNetwork } from "./ServerNetwork.ts"
 
 /** @internal */
 export interface BrokerNodes {

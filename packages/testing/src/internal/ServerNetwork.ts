@@ -5,6 +5,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { ListenError } from "../ListenError.ts"
 
 /** A connection that was accepted, as the broker's end sees it. @internal */
 export interface ServerSocket {
@@ -39,11 +40,4 @@ export interface Listening {
 export interface ServerNetwork {
   /** Listens until the scope ends; on a free port where none is named. */
   readonly listen: (port: number, accept: Accept) => Effect.Effect<Listening, ListenError, Scope.Scope>
-}
-
-/** A port that cannot be listened on. @internal */
-export interface ListenError {
-  readonly _tag: "ListenError"
-  readonly port: number
-  readonly cause: unknown
 }

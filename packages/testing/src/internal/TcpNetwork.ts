@@ -5,7 +5,8 @@
  */
 import * as Net from "node:net"
 import * as Effect from "effect/Effect"
-import type { Accept, ListenError, Listening, ServerNetwork } from "./ServerNetwork.ts"
+import { ListenError } from "../ListenError.ts"
+import type { Accept, Listening, ServerNetwork } from "./ServerNetwork.ts"
 
 const serve =
   (accept: Accept, open: Set<Net.Socket>) =>
@@ -38,7 +39,7 @@ export const make = (host: string): ServerNetwork => ({
     const open = new Set<Net.Socket>()
     const server = Net.createServer(serve(accept, open))
     const listening = Effect.callback<Listening, ListenError>((resume) => {
-      server.once("error", (cause) => resume(Effect.fail({ _tag: "ListenError", port, cause })))
+      server.once("error", (cause) => resume(Effect.fail(new ListenError({ port, cause }))))
       server.listen(port, host, () => {
         // A server on a port has an address object.
         resume(Effect.succeed({ host, port: (server.address() as Net.AddressInfo).port }))
