@@ -26,7 +26,9 @@ export const valued = {
   group: "g",
   topic: "t",
   to: "",
-  state: ""
+  state: "",
+  port: "",
+  topics: ""
 } as const
 
 /**
@@ -40,6 +42,7 @@ export const switches = {
   json: "",
   "all-topics": "",
   "dry-run": "",
+  "no-auto-create": "",
   help: "h",
   version: "v"
 } as const

@@ -299,7 +299,7 @@ export const state = text("state", "STATE,…", "Only groups in these states, fo
   Flag.optional
 )
 
-const toggle = (name: "all-topics" | "dry-run", description: string) =>
+const toggle = (name: "all-topics" | "dry-run" | "no-auto-create", description: string) =>
   Flag.Boolean(name).pipe(Flag.withoutNegation, Flag.withDefault(false), Flag.withDescription(description))
 
 /**
@@ -317,3 +317,64 @@ export const allTopics = toggle("all-topics", "All partitions that the group has
  * @since 0.1.0
  */
 export const dryRun = toggle("dry-run", "Only print the plan")
+
+/**
+ * `--port`: of the first broker of `kafka-effect broker`; the others have the ports behind it.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const port = text("port", "NUMBER", "The port to listen on; several brokers take those behind it").pipe(
+  Flag.withDefault(String(defaultPort)),
+  read("port", parseInteger(0, 65_535))
+)
+
+/**
+ * `--brokers` of `kafka-effect broker`: how many there are.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const brokerCount = text("brokers", "COUNT", "How many brokers there are; defaults to 1").pipe(
+  Flag.withDefault("1"),
+  read("brokers", parseInteger(1, 100))
+)
+
+/**
+ * Reads comma-separated topics, each as `name` or `name:partitions`; four partitions where none are named.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseTopics = (text: string): Result.Result<Readonly<Record<string, number>>, string> => {
+  const expected = "name:partitions, several with commas between them"
+  const topics: Record<string, number> = {}
+  for (const one of text.split(",")) {
+    const match = /^([a-zA-Z0-9._-]{1,249})(?::([1-9][0-9]{0,3}))?$/.exec(one.trim())
+    if (match === null || match[1] in topics) return Result.fail(expected)
+    topics[match[1]] = Number(match[2] ?? defaultPartitions)
+  }
+  return Result.succeed(topics)
+}
+
+/** Partitions of a topic for which nobody has said how many. */
+export const defaultPartitions = 4
+
+/**
+ * `--topics`: those that are there from the start.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const topics = text("topics", "NAME:PARTITIONS,…", "Topics that are there from the start").pipe(
+  read("topics", parseTopics),
+  Flag.optional
+)
+
+/**
+ * `--no-auto-create`: topics are not made on their first use.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const noAutoCreate = toggle("no-auto-create", "Do not make topics on their first use")

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Arguments from "./Arguments.ts"
+import * as Broker from "./Broker.ts"
 import * as Consume from "./Consume.ts"
 import * as Groups from "./Groups.ts"
 import * as Metadata from "./Metadata.ts"
@@ -31,7 +32,7 @@ import * as Warnings from "./Warnings.ts"
  */
 export const command = Command.make("kafka-effect").pipe(
   Command.withDescription("Produce, consume and look at Kafka from a terminal"),
-  Command.withSubcommands([Produce.command, Consume.command, Metadata.command, Groups.command])
+  Command.withSubcommands([Produce.command, Consume.command, Metadata.command, Groups.command, Broker.command])
 )
 
 const version = (): string => {

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { ListenError } from "@kafka-effect/testing/ListenError"
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import { CommitError } from "kafka-effect/CommitError"
@@ -57,6 +58,7 @@ const describeKafka = ({ message, reason }: KafkaError): string => {
 }
 
 const expected = [
+  ListenError,
   Contradiction,
   SerdeError,
   CommitError,

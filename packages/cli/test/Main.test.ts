@@ -30,7 +30,11 @@ const wrong: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
   [["produce", "t", "-z", "rar"], /--compression cannot be "rar": it takes none, gzip, snappy, lz4 or zstd/],
   [["produce", "t", "-a", "2"], /--acks cannot be "2": it takes all/],
   [["produce", "t", "-H", "=x"], /--header cannot be/],
-  [["produce", "t", "-p", "-1"], /--partition cannot be "-1"/]
+  [["produce", "t", "-p", "-1"], /--partition cannot be "-1"/],
+  [["broker", "--port", "x"], /--port cannot be "x": it takes a whole number from 0/],
+  [["broker", "--brokers", "0"], /--brokers cannot be "0": it takes a whole number from 1/],
+  [["broker", "--topics", "a:b"], /--topics cannot be "a:b": it takes name:partitions/],
+  [["broker", "--topics", "a,a:2"], /--topics cannot be "a,a:2": it takes name:partitions/]
 ]
 
 /** What a run that fails prints on standard error. */
@@ -95,7 +99,8 @@ describe("the command without a broker", () => {
         ["produce", "--help"],
         ["consume", "-h"],
         ["groups", "list", "-h"],
-        ["groups", "reset", "-h"]
+        ["groups", "reset", "-h"],
+        ["broker", "-h"]
       ]
       const help = (yield* Effect.forEach(commands, (words) => runWell(words))).join("")
       for (const [name, letter] of Object.entries(valued)) {

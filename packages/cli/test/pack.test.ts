@@ -9,7 +9,7 @@ import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 
 const root = path.join(import.meta.dirname, "..", "..", "..")
-const packages = ["protocol", "client", "cli"]
+const packages = ["protocol", "client", "testing", "cli"]
 
 const run = (command: string, args: ReadonlyArray<string>, cwd: string): string =>
   execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })
