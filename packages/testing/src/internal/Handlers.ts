@@ -4,7 +4,11 @@
  * @since 0.1.0
  */
 import { handler as apiVersions } from "./apis/ApiVersions.ts"
+import { handler as createPartitions } from "./apis/CreatePartitions.ts"
 import { handler as createTopics } from "./apis/CreateTopics.ts"
+import { handler as deleteRecords } from "./apis/DeleteRecords.ts"
+import { handler as deleteTopics } from "./apis/DeleteTopics.ts"
+import { handler as describeCluster } from "./apis/DescribeCluster.ts"
 import { handler as fetch } from "./apis/Fetch.ts"
 import { handler as findCoordinator } from "./apis/FindCoordinator.ts"
 import { handler as heartbeat } from "./apis/Heartbeat.ts"
@@ -15,13 +19,18 @@ import { handler as listOffsets } from "./apis/ListOffsets.ts"
 import { handler as metadata } from "./apis/Metadata.ts"
 import { handler as offsetCommit } from "./apis/OffsetCommit.ts"
 import { handler as offsetFetch } from "./apis/OffsetFetch.ts"
+import { handler as offsetForLeaderEpoch } from "./apis/OffsetForLeaderEpoch.ts"
 import { handler as produce } from "./apis/Produce.ts"
 import { handler as syncGroup } from "./apis/SyncGroup.ts"
 import type { AnyHandler } from "./Exchange.ts"
 
 const all: ReadonlyArray<AnyHandler> = [
   apiVersions,
+  createPartitions,
   createTopics,
+  deleteRecords,
+  deleteTopics,
+  describeCluster,
   fetch,
   findCoordinator,
   heartbeat,
@@ -32,6 +41,7 @@ const all: ReadonlyArray<AnyHandler> = [
   metadata,
   offsetCommit,
   offsetFetch,
+  offsetForLeaderEpoch,
   produce,
   syncGroup
 ]

@@ -87,6 +87,9 @@ export class PartitionLog {
     if (offset <= this.startOffset) return
     this.startOffset = offset
     this.batches.splice(0, this.indexOf(offset))
+    // The epoch that the log begins in now begins with it.
+    const begun = this.epochs.findLastIndex(({ startOffset }) => startOffset <= offset)
+    if (begun >= 0) this.epochs.splice(0, begun + 1, { epoch: this.epochs[begun].epoch, startOffset: offset })
   }
 
   /** Loses what lies from the offset on, as a follower does that becomes leader without it. */
