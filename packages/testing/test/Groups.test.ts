@@ -2,11 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Api } from "@kafka-effect/protocol/Api"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { DeleteGroups } from "@kafka-effect/protocol/messages/DeleteGroups"
+import { DescribeGroups } from "@kafka-effect/protocol/messages/DescribeGroups"
 import { FindCoordinator } from "@kafka-effect/protocol/messages/FindCoordinator"
 import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
 import { JoinGroup, type JoinGroupRequest } from "@kafka-effect/protocol/messages/JoinGroup"
 import { LeaveGroup } from "@kafka-effect/protocol/messages/LeaveGroup"
+import { ListGroups } from "@kafka-effect/protocol/messages/ListGroups"
 import { OffsetCommit } from "@kafka-effect/protocol/messages/OffsetCommit"
+import { OffsetDelete } from "@kafka-effect/protocol/messages/OffsetDelete"
 import { OffsetFetch } from "@kafka-effect/protocol/messages/OffsetFetch"
 import { SyncGroup } from "@kafka-effect/protocol/messages/SyncGroup"
 import type * as Wire from "@kafka-effect/protocol/Wire"
@@ -302,6 +306,46 @@ describe("Groups, by requests", () => {
       }
       const elsewhere = yield* request((nodeId + 1) % 3, OffsetFetch, { groups: [{ groupId: "g", topics: null }] }, 8)
       assert.strictEqual(elsewhere.groups[0].errorCode, codes.NOT_COORDINATOR)
+    })
+  )
+
+  live("groups are listed by state, described, and deleted when nobody is in them", () =>
+    Effect.gen(function* () {
+      const { ask, join } = yield* raw
+      const first = yield* join("", { groupInstanceId: "a" })
+      const assignments = [{ memberId: first.memberId, assignment: new Uint8Array([7]) }]
+      const place = { groupId: "g", groupInstanceId: "a", memberId: first.memberId, generationId: 1 }
+      const states = Effect.map(ask(DescribeGroups, { groups: ["g"] }), ({ groups }) => groups[0].groupState)
+      assert.strictEqual(yield* states, "CompletingRebalance")
+      yield* ask(SyncGroup, { ...place, assignments })
+      const [described] = (yield* ask(DescribeGroups, { groups: ["g"] })).groups
+      assert.deepInclude(described, { groupState: "Stable", protocolType: "consumer", protocolData: "range" })
+      assert.deepStrictEqual([...described.members[0].memberAssignment], [7])
+      const listed = (statesFilter: ReadonlyArray<string>) =>
+        Effect.map(ask(ListGroups, { statesFilter }), ({ groups }) => groups.map(({ groupId }) => groupId))
+      assert.deepStrictEqual(yield* listed([]), ["g"])
+      assert.deepStrictEqual(yield* listed(["stable"]), ["g"])
+      assert.deepStrictEqual(yield* listed(["Empty"]), [])
+      const remove = Effect.map(ask(DeleteGroups, { groupsNames: ["g"] }), ({ results }) => results[0].errorCode)
+      assert.strictEqual(yield* remove, codes.NON_EMPTY_GROUP)
+      yield* ask(LeaveGroup, { groupId: "g", members: [{ memberId: "", groupInstanceId: "a" }] })
+      assert.deepStrictEqual(yield* listed(["Empty"]), ["g"])
+      assert.strictEqual(yield* remove, 0)
+      assert.strictEqual(yield* remove, codes.GROUP_ID_NOT_FOUND)
+    })
+  )
+
+  live("offsets of a topic are forgotten when nobody subscribes to it", () =>
+    Effect.gen(function* () {
+      const consumer = yield* Consumer.make(options)
+      yield* owns(consumer, 6)
+      const { ask } = yield* raw
+      const partitions = [{ partitionIndex: 0 }]
+      const inUse = yield* ask(OffsetDelete, { groupId: "g", topics: [{ name: "orders", partitions }] })
+      assert.strictEqual(inUse.topics[0].partitions[0].errorCode, codes.GROUP_SUBSCRIBED_TO_TOPIC)
+      yield* consumer.stop
+      const free = yield* ask(OffsetDelete, { groupId: "g", topics: [{ name: "orders", partitions }] })
+      assert.strictEqual(free.topics[0].partitions[0].errorCode, 0)
     })
   )
 })

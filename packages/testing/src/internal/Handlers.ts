@@ -6,18 +6,22 @@
 import { handler as apiVersions } from "./apis/ApiVersions.ts"
 import { handler as createPartitions } from "./apis/CreatePartitions.ts"
 import { handler as createTopics } from "./apis/CreateTopics.ts"
+import { handler as deleteGroups } from "./apis/DeleteGroups.ts"
 import { handler as deleteRecords } from "./apis/DeleteRecords.ts"
 import { handler as deleteTopics } from "./apis/DeleteTopics.ts"
 import { handler as describeCluster } from "./apis/DescribeCluster.ts"
+import { handler as describeGroups } from "./apis/DescribeGroups.ts"
 import { handler as fetch } from "./apis/Fetch.ts"
 import { handler as findCoordinator } from "./apis/FindCoordinator.ts"
 import { handler as heartbeat } from "./apis/Heartbeat.ts"
 import { handler as initProducerId } from "./apis/InitProducerId.ts"
 import { handler as joinGroup } from "./apis/JoinGroup.ts"
 import { handler as leaveGroup } from "./apis/LeaveGroup.ts"
+import { handler as listGroups } from "./apis/ListGroups.ts"
 import { handler as listOffsets } from "./apis/ListOffsets.ts"
 import { handler as metadata } from "./apis/Metadata.ts"
 import { handler as offsetCommit } from "./apis/OffsetCommit.ts"
+import { handler as offsetDelete } from "./apis/OffsetDelete.ts"
 import { handler as offsetFetch } from "./apis/OffsetFetch.ts"
 import { handler as offsetForLeaderEpoch } from "./apis/OffsetForLeaderEpoch.ts"
 import { handler as produce } from "./apis/Produce.ts"
@@ -28,18 +32,22 @@ const all: ReadonlyArray<AnyHandler> = [
   apiVersions,
   createPartitions,
   createTopics,
+  deleteGroups,
   deleteRecords,
   deleteTopics,
   describeCluster,
+  describeGroups,
   fetch,
   findCoordinator,
   heartbeat,
   initProducerId,
   joinGroup,
   leaveGroup,
+  listGroups,
   listOffsets,
   metadata,
   offsetCommit,
+  offsetDelete,
   offsetFetch,
   offsetForLeaderEpoch,
   produce,

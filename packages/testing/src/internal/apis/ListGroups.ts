@@ -1,0 +1,34 @@
+/**
+ * ListGroups: the groups that this broker looks after, by state and type if that is asked for (KIP-518, KIP-848).
+ *
+ * @since 0.1.0
+ */
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { ListGroups, type ListGroupsRequest, type ListGroupsResponse } from "@kafka-effect/protocol/messages/ListGroups"
+import * as Coordinators from "../Coordinators.ts"
+import type { Handler } from "../Exchange.ts"
+
+/** Names are compared without regard to case, and none are all. */
+const isIn = (names: ReadonlyArray<string>, name: string): boolean =>
+  names.length === 0 || names.some((one) => one.toLowerCase() === name.toLowerCase())
+
+const groupType = "Classic"
+
+/** @internal */
+export const handler: Handler<ListGroupsRequest, ListGroupsResponse> = {
+  api: ListGroups,
+  refuse: (_, errorCode) => ({ errorCode, groups: [] }),
+  handle: (cluster, { answer, message, node }) => {
+    const { statesFilter, typesFilter } = message
+    const groups = [...cluster.groups.values()]
+      .filter(({ groupId }) => Coordinators.isAt(cluster, "group", groupId, node))
+      .filter(({ state }) => isIn(statesFilter, state) && isIn(typesFilter, groupType))
+      .map(({ groupId, protocolType, state }) => ({
+        groupId,
+        protocolType: protocolType ?? "",
+        groupState: state,
+        groupType: groupType.toLowerCase()
+      }))
+    answer({ errorCode: codes.NONE, groups })
+  }
+}

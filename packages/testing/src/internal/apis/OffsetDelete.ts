@@ -1,0 +1,67 @@
+/**
+ * OffsetDelete: forgets what a group has committed of topics that no member subscribes to (KIP-496).
+ *
+ * @since 0.1.0
+ */
+import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { ConsumerProtocolSubscription } from "@kafka-effect/protocol/messages/ConsumerProtocolSubscription"
+import {
+  OffsetDelete,
+  type OffsetDeleteRequest,
+  type OffsetDeleteResponse
+} from "@kafka-effect/protocol/messages/OffsetDelete"
+import * as WireCodec from "@kafka-effect/protocol/WireCodec"
+import { WireError } from "@kafka-effect/protocol/WireError"
+import type { Handler } from "../Exchange.ts"
+import type { ClassicGroup } from "../groups/ClassicGroup.ts"
+import * as Groups from "../groups/Groups.ts"
+
+const protocolType = "consumer"
+
+/** Topics that a member of a consumer group subscribes to; what is none of Kafka's own subscriptions names no topics. */
+const topicsOf = (metadata: Uint8Array): ReadonlyArray<string> => {
+  try {
+    const version = new DataView(metadata.buffer, metadata.byteOffset, metadata.length).getInt16(0)
+    const known = Math.min(Math.max(version, 0), 3)
+    return WireCodec.decode(ConsumerProtocolSubscription, known, metadata.subarray(2)).topics
+  } catch (error) {
+    if (error instanceof WireError || error instanceof RangeError) return []
+    throw error
+  }
+}
+
+const subscribed = ({ members, protocolName }: ClassicGroup): ReadonlySet<string> =>
+  new Set(
+    [...members.values()].flatMap(({ protocols }) =>
+      topicsOf(protocols.find(({ name }) => name === protocolName)?.metadata ?? new Uint8Array(0))
+    )
+  )
+
+/** @internal */
+export const handler: Handler<OffsetDeleteRequest, OffsetDeleteResponse> = {
+  api: OffsetDelete,
+  refuse: (_, errorCode) => ({ errorCode, topics: [] }),
+  handle: (cluster, { answer, message, node }) => {
+    const { groupId, topics } = message
+    const errorCode = Groups.check(cluster, groupId, node)
+    if (errorCode !== codes.NONE) return answer({ errorCode, topics: [] })
+    const group = cluster.groups.get(groupId)
+    if (group === undefined) return answer({ errorCode: codes.GROUP_ID_NOT_FOUND, topics: [] })
+    if (group.members.size > 0 && group.protocolType !== protocolType) {
+      return answer({ errorCode: codes.NON_EMPTY_GROUP, topics: [] })
+    }
+    const inUse = subscribed(group)
+    answer({
+      errorCode: codes.NONE,
+      topics: topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(({ partitionIndex }) => {
+          if (inUse.has(name)) return { partitionIndex, errorCode: codes.GROUP_SUBSCRIBED_TO_TOPIC }
+          const isThere = cluster.topics.get(name)?.partitions[partitionIndex] !== undefined
+          group.offsets.delete(name, partitionIndex)
+          return { partitionIndex, errorCode: isThere ? codes.NONE : codes.UNKNOWN_TOPIC_OR_PARTITION }
+        })
+      }))
+    })
+  }
+}
