@@ -7,17 +7,21 @@
  * @since 0.1.0
  */
 import type { Api } from "@kafka-effect/protocol/Api"
+import type * as KafkaRecord from "@kafka-effect/protocol/Record"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Kafka from "kafka-effect/Kafka"
 import type { KafkaError } from "kafka-effect/KafkaError"
 import type { Reply } from "./Control.ts"
 import * as BrokerNodes from "./internal/BrokerNodes.ts"
 import * as Cluster from "./internal/Cluster.ts"
 import * as Controls from "./internal/Controls.ts"
+import * as Levers from "./internal/Levers.ts"
 import * as Loop from "./internal/Loop.ts"
 import * as Release from "./internal/Release.ts"
 import type { ReleaseName } from "./internal/ReleaseVersions.ts"
@@ -96,6 +100,24 @@ export interface Service {
     reply: Reply<Response> | ((request: Received<Request>) => Reply<Response>),
     options?: ScriptOptions
   ) => Effect.Effect<void, never, Scope.Scope>
+  /** Every request from now on, in the order in which the cluster has taken them; a slow reader misses none. */
+  readonly requests: Stream.Stream<Received>
+  /** Lets another broker lead a partition, under a new leader epoch; clients hear of it when they ask. */
+  readonly moveLeader: (topic: string, partition: number, nodeId: number) => Effect.Effect<void>
+  /** Lets the same broker lead a partition under a new leader epoch. */
+  readonly bumpLeaderEpoch: (topic: string, partition: number) => Effect.Effect<void>
+  /** Lets another broker look after a group, or a transactional id. */
+  readonly moveCoordinator: (kind: "group" | "transaction", key: string, nodeId: number) => Effect.Effect<void>
+  /** Stops a broker: its connections are cut, and others lead what it led, where they have replicas. */
+  readonly stopBroker: (nodeId: number) => Effect.Effect<void>
+  /** Starts a broker that was stopped, on the port that it had. */
+  readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
+  /** Takes a member out of its group, as if its session had ended. */
+  readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
+  /** Begins a rebalance of a group. */
+  readonly rebalance: (groupId: string) => Effect.Effect<void>
+  /** What is in the log of a partition: keys and values as bytes, in the order of their offsets. */
+  readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<KafkaRecord.Record>>
 }
 
 /**
@@ -131,15 +153,22 @@ export const make = Effect.fnUntraced(function* (
     settings: new Map(Object.entries(options.settings ?? {})),
     random: () => chance.nextDoubleUnsafe()
   }
-  const controls = Controls.make(() => {})
+  const watched = yield* PubSub.unbounded<Received>()
+  const controls = Controls.make((exchange) => {
+    const { api, clientId, connection, message, node, version } = exchange
+    PubSub.publishUnsafe(watched, { api: api.name, version, clientId, message, node: node.nodeId, connection })
+  })
   const nodes = yield* BrokerNodes.make(cluster, controls, TcpNetwork.make("127.0.0.1"))
   for (let id = 0; id < (options.brokers ?? 1); id++) {
     yield* nodes.add(id, options.port === undefined ? {} : { port: options.port + id })
   }
   for (const [name, partitions] of Object.entries(options.topics ?? {})) {
-    Cluster.addTopic(cluster, name, { partitions })
+    const replicationFactor = Cluster.numberSetting(cluster, "default.replication.factor", 1)
+    Cluster.addTopic(cluster, name, { partitions, replicationFactor })
   }
   return {
+    ...Levers.make(cluster, nodes),
+    requests: Stream.fromPubSub(watched),
     bootstrapServers: [...cluster.nodes.values()].map(({ host, port }) => `${host}:${port}`),
     on: (api, reply, { node, skip = 0, times = 1 } = {}) => {
       const script: Controls.Script = {
