@@ -17,12 +17,14 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Kafka from "kafka-effect/Kafka"
 import type { KafkaError } from "kafka-effect/KafkaError"
+import * as Transport from "kafka-effect/Transport"
 import type { Reply } from "./Control.ts"
 import * as BrokerNodes from "./internal/BrokerNodes.ts"
 import * as Cluster from "./internal/Cluster.ts"
 import * as Controls from "./internal/Controls.ts"
 import * as Levers from "./internal/Levers.ts"
 import * as Loop from "./internal/Loop.ts"
+import * as MemoryNetwork from "./internal/MemoryNetwork.ts"
 import * as Release from "./internal/Release.ts"
 import type { ReleaseName } from "./internal/ReleaseVersions.ts"
 import * as TcpNetwork from "./internal/TcpNetwork.ts"
@@ -43,6 +45,12 @@ export interface Options {
   readonly brokers?: number | undefined
   /** Topics that are there from the start, with their numbers of partitions. */
   readonly topics?: Readonly<Record<string, number>> | undefined
+  /**
+   * `tcp`: real ports of this machine. `memory`: a network within the process, without sockets, which only clients with the
+   * cluster's own `transport` reach (`layerKafka` sees to it): under a `TestClock`, all of it runs in virtual time.
+   * Defaults to `tcp`.
+   */
+  readonly network?: "tcp" | "memory" | undefined
   /** The port of the first broker; the others are on the ports behind it. Defaults to free ports. */
   readonly port?: number | undefined
   /** Settings of brokers: Kafka's names and texts, as in `server.properties`. */
@@ -91,6 +99,8 @@ export interface ScriptOptions {
 export interface Service {
   /** As `host:port`, for `Kafka.Options.bootstrapServers`. */
   readonly bootstrapServers: ReadonlyArray<string>
+  /** How clients reach it: for `Transport.Transport`. */
+  readonly transport: Transport.Transport
   /**
    * What brokers do with requests of an API instead of answering. A script that never applied dies at the end of the
    * scope: a fault that did not happen proves nothing.
@@ -158,7 +168,8 @@ export const make = Effect.fnUntraced(function* (
     const { api, clientId, connection, message, node, version } = exchange
     PubSub.publishUnsafe(watched, { api: api.name, version, clientId, message, node: node.nodeId, connection })
   })
-  const nodes = yield* BrokerNodes.make(cluster, controls, TcpNetwork.make("127.0.0.1"))
+  const memory = options.network === "memory" ? yield* MemoryNetwork.make : undefined
+  const nodes = yield* BrokerNodes.make(cluster, controls, memory?.server ?? TcpNetwork.make("127.0.0.1"))
   for (let id = 0; id < (options.brokers ?? 1); id++) {
     yield* nodes.add(id, options.port === undefined ? {} : { port: options.port + id })
   }
@@ -169,6 +180,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     ...Levers.make(cluster, nodes),
     requests: Stream.fromPubSub(watched),
+    transport: memory?.transport ?? Transport.plaintext,
     bootstrapServers: [...cluster.nodes.values()].map(({ host, port }) => `${host}:${port}`),
     on: (api, reply, { node, skip = 0, times = 1 } = {}) => {
       const script: Controls.Script = {
@@ -218,6 +230,10 @@ export const layerKafka = (
   client?: Omit<Kafka.Options, "bootstrapServers">
 ): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError | ListenError> =>
   Layer.provideMerge(
-    Layer.unwrap(Effect.map(TestBroker, ({ bootstrapServers }) => Kafka.layer({ ...client, bootstrapServers }))),
+    Layer.unwrap(
+      Effect.map(TestBroker, ({ bootstrapServers, transport }) =>
+        Layer.provide(Kafka.layer({ ...client, bootstrapServers }), Layer.succeed(Transport.Transport, transport))
+      )
+    ),
     layer(options)
   )
