@@ -1,0 +1,99 @@
+/**
+ * Runs an effect in virtual time: one task after the other, in an order that only the seed decides; the clock goes on when
+ * nobody has anything to do.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
+
+interface Sleeper {
+  readonly at: number
+  readonly wake: () => void
+  isGone: boolean
+}
+
+const nanosPerMilli = BigInt(1_000_000)
+
+/** What was there when it began: any time will do. */
+const epoch = 1_800_000_000_000
+
+/** The virtual time of a run, in milliseconds since its start. */
+export interface VirtualTime {
+  readonly now: () => number
+  /** The wall clock jumps: who measures by the other clock notices nothing. */
+  readonly jump: (milliseconds: number) => void
+}
+
+/** The end of all microtasks: whatever was promised has come. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** Runs it to its end, or until so many milliseconds of virtual time have passed: then, or when nobody will ever go on, it gives undefined. */
+export const run = async <A, E>(
+  seed: string,
+  limit: number,
+  make: (time: VirtualTime) => Effect.Effect<A, E>
+): Promise<Exit.Exit<A, E> | undefined> => {
+  let tasks: Array<() => void> = []
+  const sleepers: Array<Sleeper> = []
+  let time = 0
+  let jumped = 0
+
+  const scheduler = new Scheduler.MixedScheduler("async", (task) => {
+    let isCancelled = false
+    tasks.push(() => {
+      if (!isCancelled) task()
+    })
+    return () => {
+      isCancelled = true
+    }
+  })
+
+  const clock: Clock.Clock = {
+    currentTimeMillisUnsafe: () => epoch + time + jumped,
+    currentTimeMillis: Effect.sync(() => epoch + time + jumped),
+    currentTimeNanosUnsafe: () => BigInt(epoch + Math.floor(time) + jumped) * nanosPerMilli,
+    currentTimeNanos: Effect.sync(() => BigInt(epoch + Math.floor(time) + jumped) * nanosPerMilli),
+    monotonicTimeNanosUnsafe: () => BigInt(Math.floor(time * 1000)) * BigInt(1000),
+    monotonicTimeNanos: Effect.sync(() => BigInt(Math.floor(time * 1000)) * BigInt(1000)),
+    sleep: (duration) =>
+      Effect.callback<void>((resume) => {
+        const at = time + Math.max(0, Duration.toMillis(duration))
+        if (at === Number.POSITIVE_INFINITY) return
+        const sleeper: Sleeper = { at, wake: () => resume(Effect.void), isGone: false }
+        let place = sleepers.length
+        while (place > 0 && sleepers[place - 1].at > at) place--
+        sleepers.splice(place, 0, sleeper)
+        return Effect.sync(() => {
+          sleeper.isGone = true
+        })
+      })
+  }
+
+  const services = Context.empty().pipe(Context.add(Scheduler.Scheduler, scheduler), Context.add(Clock.Clock, clock))
+  const program = make({
+    now: () => time,
+    jump: (milliseconds) => {
+      jumped += milliseconds
+    }
+  })
+  const fiber = Effect.runForkWith(services)(Random.withSeed(program, seed))
+  while (true) {
+    const due = tasks
+    tasks = []
+    for (const task of due) task()
+    if (tasks.length > 0) continue
+    await settled()
+    if (tasks.length > 0) continue
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
+    while (sleepers[0]?.isGone === true) sleepers.shift()
+    const next = sleepers.shift()
+    if (next === undefined || next.at > limit) return undefined
+    time = next.at
+    next.wake()
+  }
+}
