@@ -29,7 +29,7 @@ const groupId = "g"
 const brokers = 3
 
 /** How long faults last, and how long all may take to come to rest afterwards: virtual milliseconds. */
-const faultsEnd = 20_000
+const faultsEnd = 12_000
 const restWithin = 180_000
 
 export type Fault = { readonly at: number } & (
@@ -68,16 +68,26 @@ export const plan = Effect.gen(function* () {
   const below = (count: number): number => Math.floor(random.nextDoubleUnsafe() * count)
   const of = <A>(all: ReadonlyArray<A>): A => all[below(all.length)]
   const partitions = 1 + below(4)
-  const faults = Array.from({ length: below(8) }, (): Fault => {
+  const faults = Array.from({ length: below(12) }, (): Fault => {
     const at = below(faultsEnd)
-    const kind = of(["move leader", "move coordinator", "stop broker", "answer", "answer", "rebalance", "clock jump"])
+    const kind = of([
+      "move leader",
+      "move coordinator",
+      "stop broker",
+      "answer",
+      "answer",
+      "answer",
+      "answer",
+      "rebalance",
+      "clock jump"
+    ])
     const node = below(brokers)
     if (kind === "move leader") return { at, kind, node, partition: below(partitions) }
     if (kind === "move coordinator") return { at, kind, node }
     if (kind === "stop broker") return { at, kind, node, duration: 100 + below(6000) }
     if (kind === "rebalance") return { at, kind }
     if (kind === "clock jump") return { at, kind, milliseconds: (below(2) === 0 ? -1 : 1) * below(3_600_000) }
-    const api = of(Object.keys(apis) as ReadonlyArray<keyof typeof apis>)
+    const api = of([...(Object.keys(apis) as ReadonlyArray<keyof typeof apis>), "Produce", "OffsetCommit"] as const)
     return { at, kind: of(["lose answer", "close", "refuse", "silence"] as const), api }
   }).sort((a, b) => a.at - b.at)
   const drawn: Plan = {
