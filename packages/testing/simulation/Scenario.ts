@@ -31,6 +31,7 @@ const brokers = 3
 /** How long faults last, and how long all may take to come to rest afterwards: virtual milliseconds. */
 const faultsEnd = 12_000
 const restWithin = 180_000
+const healing = 60_000
 
 export type Fault = { readonly at: number } & (
   | { readonly kind: "move leader"; readonly partition: number; readonly node: number }
@@ -226,6 +227,8 @@ export const run = (drawn: Plan, time: VirtualTime, history: History): Effect.Ef
       const ended = one.pollUnsafe()
       if (ended !== undefined) problems.push(`a member has ended: ${JSON.stringify(ended)}`)
     }
+    // What was never answered is given up meanwhile, and what was finished is committed.
+    yield* Effect.sleep(healing)
     yield* Fiber.interruptAll(members)
     note("all members have left")
 

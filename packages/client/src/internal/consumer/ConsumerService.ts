@@ -122,9 +122,7 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     subscribe: (topics) =>
       settings.partitions !== undefined
         ? Effect.fail(invalid("partitions", "were chosen: such a consumer subscribes to no topics"))
-        : subscription
-            .set(topics)
-            .pipe(Effect.mapError(rejected), Effect.andThen(core.membership.rejoin("the subscription has changed"))),
+        : Effect.mapError(subscription.set(topics), rejected),
     topics: Effect.mapError(
       Effect.map(cluster.refresh("all"), (metadata) => [...metadata.topics.values()]),
       rejected

@@ -51,6 +51,8 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
         found.set(name, (byName.get(name) ?? Topic.topic(name, wanted)) as T)
       }
     } else for (const topic of wanted) found.set(topic.name, topic)
+    // Another subscription has come meanwhile: it is not undone.
+    if (topics !== wanted) return false
     const isOther = found.size !== byName.size || [...found.keys()].some((name) => !byName.has(name))
     for (const [name, topic] of byName) former.set(name, topic)
     byName = found
@@ -75,9 +77,20 @@ export const make = Effect.fnUntraced(function* <T extends AnyTopic>(
     names: () => [...byName.keys()].sort(),
     topicOf: (name) => byName.get(name) ?? former.get(name),
     set: (wanted) =>
-      Effect.suspend(() => {
-        topics = wanted
-        return Effect.andThen(look, track)
-      })
+      Effect.uninterruptibleMask((restore) =>
+        Effect.suspend(() => {
+          const before = topics
+          topics = wanted
+          const undo = Effect.sync(() => {
+            if (topics === wanted) topics = before
+          })
+          // The group hears of it, whatever becomes of asking for the topics.
+          const applied = Effect.ensuring(restore(track), onChange("the subscription has changed"))
+          return Effect.andThen(
+            Effect.onError(restore(look), () => undo),
+            applied
+          )
+        })
+      )
   }
 })
