@@ -43,17 +43,19 @@ it.live("writes one receipt for each order, whatever the brokers do", () =>
 
     const application = yield* receipts
     const working = yield* Effect.forkChild(application.work)
-    const written = yield* broker
+    yield* broker
       .records("receipts", 0)
       .pipe(
         Effect.delay("20 millis"),
         Effect.repeat({ until: (records) => records.length >= orders.length }),
         Effect.timeout("20 seconds")
       )
+
     // it ends its work, commits, and leaves the group
     yield* application.stop
     yield* Fiber.join(working)
 
+    const written = yield* broker.records("receipts", 0)
     const text = new TextDecoder()
     const values = written.map(({ value }) => text.decode(value ?? undefined))
     assert.sameMembers(
