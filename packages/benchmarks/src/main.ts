@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process"
 import * as os from "node:os"
 import * as path from "node:path"
 
-const suites = ["records", "messages", "connection", "producer"]
+const suites = ["records", "messages", "connection", "testing", "producer"]
 
 console.log(`Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0].model}`)
 for (const suite of suites) {
