@@ -333,6 +333,24 @@ describe("What is wrong with a partition", () => {
       assert.isBelow(refusals, 1)
     })
   )
+
+  live("of the member itself: a listener that dies ends it, and what it had is lost", 1, ({ consume, write }) =>
+    Effect.gen(function* () {
+      write(0, 0, 10)
+      let isDying = false
+      const listener = {
+        onAssigned: () => (isDying ? Effect.die("broken listener") : Effect.void)
+      }
+      const one = yield* consume({ listener })
+      yield* assigned(one, 1)
+      isDying = true
+      yield* one.subscribe([])
+      yield* assigned(one, 0)
+      yield* one.subscribe([topic])
+      yield* until(() => one.events_.includes("Lost"))
+      assert.strictEqual((yield* one.assignment).length, 0)
+    })
+  )
 })
 
 describe("Metrics", () => {

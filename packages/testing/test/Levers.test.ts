@@ -1,11 +1,14 @@
 /** What tests can do to a cluster, under clients that are at work. */
 import { assert, describe, it } from "@effect/vitest"
+import { DescribeGroups } from "@kafka-effect/protocol/messages/DescribeGroups"
+import { JoinGroup } from "@kafka-effect/protocol/messages/JoinGroup"
 import { Produce } from "@kafka-effect/protocol/messages/Produce"
-import { Cause, Effect, Exit, Fiber, Layer, Logger, type Scope, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, type Scope, Stream } from "effect"
 import * as Consumer from "kafka-effect/Consumer"
 import * as Kafka from "kafka-effect/Kafka"
 import * as Producer from "kafka-effect/Producer"
 import * as Serde from "kafka-effect/Serde"
+import * as Control from "../src/Control.ts"
 import * as TestBroker from "../src/TestBroker.ts"
 
 const topic = Kafka.topic("orders", { key: Serde.string, value: Serde.string })
@@ -129,6 +132,56 @@ describe("Levers", () => {
       yield* reads(60)
       assert.deepStrictEqual(sorted(seen), range(60))
       assert.notInclude(events, "Lost")
+    })
+  )
+
+  live("C104 who is forgotten while his join is never answered hears of it by his commits, and joins again", () =>
+    Effect.gen(function* () {
+      const broker = yield* TestBroker.TestBroker
+      const kafka = yield* Kafka.Kafka
+      const seen: Array<number> = []
+      const events: Array<string> = []
+      const gate = yield* Deferred.make<void>()
+      const consumer = yield* Consumer.make({
+        groupId: "g",
+        topics: [topic],
+        fallback: "earliest",
+        heartbeatInterval: "40 millis",
+        autoCommitInterval: "100 millis",
+        maxPollInterval: "60 seconds"
+      })
+      yield* consumer.events.pipe(
+        Stream.runForEach(({ _tag }) => Effect.sync(() => void events.push(_tag))),
+        Effect.forkScoped({ startImmediately: true })
+      )
+      yield* Effect.forkScoped(
+        consumer.run((records) =>
+          Effect.gen(function* () {
+            // What is in hand when the group rebalances is finished, and committed, after that.
+            if (seen.length >= 30) yield* Deferred.await(gate)
+            for (const { value } of records) seen.push(Number(value))
+          })
+        )
+      )
+      yield* send(0, 30)
+      while (seen.length < 30) yield* Effect.sleep(10)
+      yield* broker.on(JoinGroup, Control.silence)
+      yield* send(30, 30)
+      yield* broker.rebalance("g")
+      yield* Effect.sleep(300)
+      const described = yield* Effect.forEach([0, 1, 2], (node) =>
+        kafka.request(node, DescribeGroups, { groups: ["g"] })
+      )
+      const [{ memberId }] = described.flatMap(({ groups }) => groups.flatMap(({ members }) => members))
+      yield* broker.expireSession("g", memberId)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.gen(function* () {
+        while (new Set(seen).size < 60 || !events.includes("Lost")) yield* Effect.sleep(10)
+      }).pipe(Effect.timeout("10 seconds"))
+      yield* send(60, 30)
+      yield* Effect.gen(function* () {
+        while (new Set(seen).size < 90) yield* Effect.sleep(10)
+      }).pipe(Effect.timeout("10 seconds"))
     })
   )
 

@@ -95,8 +95,10 @@ export const make = Effect.fnUntraced(function* (
   const life = Effect.raceFirst(stay, Effect.andThen(leaving.await, Effect.succeed("leaving"))).pipe(
     Effect.flatMap((outcome) => (outcome === "leaving" ? goodbye : Effect.void)),
     Effect.catchDefect((defect) => {
-      state.end()
-      return Effect.andThen(depart("the member failed"), Effect.die(defect))
+      state.die()
+      // A listener that has died may die again.
+      const told = Effect.exit(handovers.tellLost)
+      return Effect.andThen(Effect.andThen(told, depart("the member failed")), Effect.die(defect))
     }),
     Effect.onExit((exit) => Effect.sync(() => ended(exit)))
   )

@@ -86,9 +86,13 @@ export const make = (
     }
     const reason = state.join()
     yield* state.log(`joining: ${reason}`)
-    const joined = yield* Effect.result(joiner.join(reason))
+    // Who has lost what he kept has lost his place: the answer may never come.
+    const lost = Effect.as(state.hasLost.await, undefined)
+    const joined = yield* Effect.raceFirst(Effect.result(joiner.join(reason)), lost)
     // What it kept may have been lost meanwhile, and even the place that it was given.
     yield* handovers.tellLost
+    // Behind a request that is not answered the coordinator takes no other.
+    if (joined === undefined) return yield* requests.joined
     if (Result.isFailure(joined)) {
       if (joined.failure._tag === "KafkaError") return yield* failed(joined.failure, reason)
       return state.fail(joined.failure)

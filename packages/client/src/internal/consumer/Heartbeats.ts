@@ -86,8 +86,10 @@ const isRebalancing = ({ reason }: KafkaError): boolean =>
 
 /** A commit was refused; what that means was said of the identity that it carried. @internal */
 export const refused = (state: MemberState, options: Options, identity: MemberIdentity, code: number): void => {
-  // While it joins the generation may have ended already: the answer to Join tells more. But who leaves joins no more.
-  const isSaid = state.phase === "member" || (state.phase === "joining" && state.isLeaving)
+  // While it joins the generation may have ended already: the answer to Join tells more. But who leaves joins no more, and
+  // whom the group does not know any more is told nothing.
+  const isForgotten = code === codes.UNKNOWN_MEMBER_ID || code === codes.FENCED_INSTANCE_ID
+  const isSaid = state.phase === "member" || (state.phase === "joining" && (state.isLeaving || isForgotten))
   if (!isSaid || !state.isCurrent(identity)) return
   const error = brokerError({ nodeId: -1, broker: "the coordinator", api: "OffsetCommit", code })
   if (GroupErrors.ofCode(code) !== undefined) apply(state, options, error)

@@ -146,6 +146,13 @@ export class MemberState {
     this.changed.openUnsafe()
   }
 
+  /** A mistake has ended it: what it had is not its any more. */
+  die(): void {
+    if (this.phase === "ended") return
+    this.end()
+    this.loseAll("the member has failed")
+  }
+
   private loseAll(reason: string): void {
     if (this.owned.length === 0) return
     this.lost = [...this.lost, ...this.owned]
