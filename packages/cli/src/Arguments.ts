@@ -28,7 +28,8 @@ export const valued = {
   to: "",
   state: "",
   port: "",
-  topics: ""
+  topics: "",
+  data: ""
 } as const
 
 /**

@@ -1,5 +1,5 @@
 /**
- * `kafka-effect broker`: a Kafka for development, in this process, that forgets everything when it ends.
+ * `kafka-effect broker`: a Kafka for development, in this process, that forgets everything when it ends unless it has a directory for it.
  *
  * @since 0.1.0
  */
@@ -20,14 +20,19 @@ import { Session } from "./Session.ts"
 export const greeting = (
   servers: ReadonlyArray<string>,
   topics: Readonly<Record<string, number>>,
-  isAutomatic: boolean
+  isAutomatic: boolean,
+  dataDirectory: Option.Option<string>
 ): string => {
   const named = Object.entries(topics).map(([name, partitions]) => `${name} (${partitions})`)
   const made = isAutomatic
     ? `topics are made on first use, with ${Flags.defaultPartitions} partitions`
     : "topics are not made on first use"
+  const kept = Option.match(dataDirectory, {
+    onNone: () => "nothing is kept when it ends",
+    onSome: (directory) => `all is kept in ${directory}`
+  })
   return [
-    `Kafka at ${servers.join(",")}; nothing is kept when it ends; Ctrl-C ends it`,
+    `Kafka at ${servers.join(",")}; ${kept}; Ctrl-C ends it`,
     ...(named.length === 0 ? [] : [`topics: ${named.join(", ")}`]),
     `${made}; try: kafka-effect produce orders -b ${servers[0]}`,
     ""
@@ -42,8 +47,14 @@ export const greeting = (
  */
 export const command = Command.make(
   "broker",
-  { port: Flags.port, count: Flags.brokerCount, topics: Flags.topics, noAutoCreate: Flags.noAutoCreate },
-  Effect.fnUntraced(function* ({ count, noAutoCreate, port, topics: named }) {
+  {
+    port: Flags.port,
+    count: Flags.brokerCount,
+    topics: Flags.topics,
+    dataDirectory: Flags.dataDirectory,
+    noAutoCreate: Flags.noAutoCreate
+  },
+  Effect.fnUntraced(function* ({ count, dataDirectory, noAutoCreate, port, topics: named }) {
     const session = yield* Session
     const topics = Option.getOrElse(named, () => ({}))
     const { bootstrapServers } = yield* TestBroker.make({
@@ -51,14 +62,19 @@ export const command = Command.make(
       ...(port === 0 ? {} : { port }),
       brokers: count,
       topics,
+      dataDirectory: Option.getOrUndefined(dataDirectory),
       settings: {
         "num.partitions": String(Flags.defaultPartitions),
         "auto.create.topics.enable": String(!noAutoCreate)
       }
     })
-    yield* Output.write(Buffer.from(greeting(bootstrapServers, topics, !noAutoCreate)))
+    yield* Output.write(Buffer.from(greeting(bootstrapServers, topics, !noAutoCreate, dataDirectory)))
     // Being interrupted is how it ends.
     session.interruptedStatus = 0
     return yield* Effect.never
   }, Effect.scoped)
-).pipe(Command.withDescription("Run a Kafka for development in this process, without Java; it forgets all at its end"))
+).pipe(
+  Command.withDescription(
+    "Run a Kafka for development in this process, without Java; it forgets all at its end unless --data is given"
+  )
+)

@@ -378,3 +378,15 @@ export const topics = text("topics", "NAME:PARTITIONS,…", "Topics that are the
  * @since 0.1.0
  */
 export const noAutoCreate = toggle("no-auto-create", "Do not make topics on their first use")
+
+/**
+ * `--data`: the directory in which the data of `kafka-effect broker` outlives it.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const dataDirectory = text(
+  "data",
+  "DIRECTORY",
+  "Where topics, records and offsets are kept for the next time"
+).pipe(Flag.optional)

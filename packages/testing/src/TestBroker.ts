@@ -19,9 +19,11 @@ import * as Kafka from "kafka-effect/Kafka"
 import type { KafkaError } from "kafka-effect/KafkaError"
 import * as Transport from "kafka-effect/Transport"
 import type { Reply } from "./Control.ts"
+import type { DataDirectoryError } from "./DataDirectoryError.ts"
 import * as BrokerNodes from "./internal/BrokerNodes.ts"
 import * as Cluster from "./internal/Cluster.ts"
 import * as Controls from "./internal/Controls.ts"
+import * as DataDirectory from "./internal/data/DataDirectory.ts"
 import * as Levers from "./internal/Levers.ts"
 import * as Loop from "./internal/Loop.ts"
 import * as MemoryNetwork from "./internal/MemoryNetwork.ts"
@@ -53,6 +55,11 @@ export interface Options {
   readonly network?: "tcp" | "memory" | undefined
   /** The port of the first broker; the others are on the ports behind it. Defaults to free ports. */
   readonly port?: number | undefined
+  /**
+   * A directory in which topics, records and committed offsets outlive the cluster (`log.dirs`); it is made if it is not
+   * there. Members of groups join again. By default everything is in memory, and gone with the scope.
+   */
+  readonly dataDirectory?: string | undefined
   /** Settings of brokers: Kafka's names and texts, as in `server.properties`. */
   readonly settings?: Readonly<Record<string, string>> | undefined
 }
@@ -143,17 +150,19 @@ export interface Service {
 export class TestBroker extends Context.Service<TestBroker, Service>()("@kafka-effect/testing/TestBroker") {}
 
 /**
- * A cluster that lives as long as its scope. Fails with `ListenError` where a port that was asked for is taken.
+ * A cluster that lives as long as its scope. Fails with `ListenError` where a port that was asked for is taken, with
+ * `DataDirectoryError` where a directory cannot be used.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
-): Effect.fn.Return<Service, ListenError, Scope.Scope> {
+): Effect.fn.Return<Service, DataDirectoryError | ListenError, Scope.Scope> {
   const chance = yield* Random.Random
   const log = yield* Effect.context<never>()
   const loop = yield* Loop.make((defect) => Effect.runForkWith(log)(Effect.logError("a broker has a defect", defect)))
+  const data = options.dataDirectory === undefined ? undefined : yield* DataDirectory.open(options.dataDirectory)
   const cluster: Cluster.Cluster = {
     clusterId: "kafka-effect-testing",
     release: Release.make(options.actAs ?? Release.newestName),
@@ -172,12 +181,18 @@ export const make = Effect.fnUntraced(function* (
     const { api, clientId, connection, message, node, version } = exchange
     PubSub.publishUnsafe(watched, { api: api.name, version, clientId, message, node: node.nodeId, connection })
   })
+  const nodeIds = Array.from({ length: options.brokers ?? 1 }, (_, id) => id)
+  if (data !== undefined) {
+    yield* data.restore(cluster, nodeIds)
+    yield* data.keep(cluster)
+  }
   const memory = options.network === "memory" ? yield* MemoryNetwork.make : undefined
   const nodes = yield* BrokerNodes.make(cluster, controls, memory?.server ?? TcpNetwork.make("127.0.0.1"))
-  for (let id = 0; id < (options.brokers ?? 1); id++) {
+  for (const id of nodeIds) {
     yield* nodes.add(id, options.port === undefined ? {} : { port: options.port + id })
   }
   for (const [name, partitions] of Object.entries(options.topics ?? {})) {
+    if (cluster.topics.has(name)) continue
     const replicationFactor = Cluster.numberSetting(cluster, "default.replication.factor", 1)
     Cluster.addTopic(cluster, name, { partitions, replicationFactor })
   }
@@ -220,7 +235,7 @@ export const make = Effect.fnUntraced(function* (
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<TestBroker, ListenError> =>
+export const layer = (options?: Options): Layer.Layer<TestBroker, DataDirectoryError | ListenError> =>
   Layer.effect(TestBroker, make(options))
 
 /**
@@ -232,7 +247,7 @@ export const layer = (options?: Options): Layer.Layer<TestBroker, ListenError> =
 export const layerKafka = (
   options?: Options,
   client?: Omit<Kafka.Options, "bootstrapServers">
-): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError | ListenError> =>
+): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError | DataDirectoryError | ListenError> =>
   Layer.provideMerge(
     Layer.unwrap(
       Effect.map(TestBroker, ({ bootstrapServers, transport }) =>

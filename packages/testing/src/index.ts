@@ -4,5 +4,6 @@
  * @since 0.1.0
  */
 export * as Control from "./Control.ts"
+export * as DataDirectoryError from "./DataDirectoryError.ts"
 export * as ListenError from "./ListenError.ts"
 export * as TestBroker from "./TestBroker.ts"

@@ -34,6 +34,8 @@ export interface Partition {
   readonly log: PartitionLog
   /** Called, each once, when the log may have something new for who waits. */
   readonly waiting: Set<() => void>
+  /** Writes what the log has got, where the cluster keeps it in files. */
+  persist?: () => void
 }
 
 /** @internal */
@@ -145,8 +147,10 @@ export const topicOf = (
   return undefined
 }
 
-/** Lets those who wait for a partition look again. @internal */
-export const notify = ({ waiting }: Partition): void => {
+/** Lets those who wait for a partition look again, once what is new is safe. @internal */
+export const notify = (partition: Partition): void => {
+  partition.persist?.()
+  const { waiting } = partition
   const woken = [...waiting]
   waiting.clear()
   for (const wake of woken) wake()

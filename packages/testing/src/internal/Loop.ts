@@ -18,6 +18,8 @@ export interface Loop {
   readonly post: (task: () => void) => void
   /** Runs a task after so many milliseconds, unless what it gives is called before. */
   readonly after: (milliseconds: number, task: () => void) => () => void
+  /** Runs a task from now on whenever others have run, before the fiber rests. */
+  readonly afterTurn: (task: () => void) => void
 }
 
 interface Alarm {
@@ -37,6 +39,7 @@ export const make = Effect.fnUntraced(function* (
   let tasks: Array<() => void> = []
   /** By time, and in the order in which they were asked for. */
   const alarms: Array<Alarm> = []
+  const ends: Array<() => void> = []
   let wake: (() => void) | undefined
 
   const wakeUp = (): void => {
@@ -63,6 +66,7 @@ export const make = Effect.fnUntraced(function* (
       const { isCancelled, task } = alarms.shift()!
       if (!isCancelled) run(task)
     }
+    for (const end of ends) run(end)
     if (tasks.length > 0) return 0
     return alarms.length > 0 ? alarms[0].at - time : Number.POSITIVE_INFINITY
   }
@@ -84,6 +88,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     now,
     wallTime: () => clock.currentTimeMillisUnsafe(),
+    afterTurn: (task) => void ends.push(task),
     post: (task) => {
       tasks.push(task)
       wakeUp()
