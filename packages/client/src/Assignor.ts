@@ -139,9 +139,20 @@ export const cooperativeSticky: Assignor = {
   userData: ({ generation }) => StickyUserData.encodeGeneration(generation)
 }
 
+/** Who reads which partitions, as far as the newest generation knows: older claims have been overtaken. */
+const readersOf = (members: ReadonlyArray<Member>): ReadonlyMap<string, string> => {
+  const newest = Math.max(-1, ...members.map(({ generation, owned }) => (owned.length > 0 ? generation : -1)))
+  const readers = new Map<string, string>()
+  for (const { generation, memberId, owned } of members) {
+    if (generation !== newest) continue
+    for (const { partition, topic } of owned) readers.set(`${topic} ${partition}`, memberId)
+  }
+  return readers
+}
+
 /**
  * What is wrong with the result of an assignor, the first thing that is; undefined if it can go out. Partitions may be
- * left out, and so may members.
+ * left out, and so may members. In a `cooperative` group nobody may be given what somebody else still reads (KIP-429).
  *
  * @category guards
  * @since 0.1.0
@@ -149,8 +160,10 @@ export const cooperativeSticky: Assignor = {
 export const validate = (
   assignments: ReadonlyMap<string, Assigned>,
   members: ReadonlyArray<Member>,
-  partitionCounts: ReadonlyMap<string, number>
+  partitionCounts: ReadonlyMap<string, number>,
+  protocol: Assignor["protocol"] = "eager"
 ): string | undefined => {
+  const readers = protocol === "cooperative" ? readersOf(members) : undefined
   const topicsOf = new Map(members.map(({ memberId, topics }) => [memberId, new Set(topics)]))
   const owners = new Map<string, Array<string | undefined>>()
   for (const [memberId, { partitions }] of assignments) {
@@ -169,6 +182,10 @@ export const validate = (
       if (other === memberId) return `${given} twice`
       if (other !== undefined) return `${given}, but so was member ${other}`
       ownersOfTopic[partition] = memberId
+      const reader = readers?.get(`${topic} ${partition}`) ?? memberId
+      if (reader !== memberId) {
+        return `${given}, which member ${reader} still reads: leave it out of this assignment, it can move in the next`
+      }
     }
   }
   return undefined

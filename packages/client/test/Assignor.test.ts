@@ -323,7 +323,7 @@ describe("cooperativeSticky", () => {
         )
         const assignments = Assignor.cooperativeSticky.assign(members, sizes)
         const where = `seed ${seed} generation ${generation}`
-        assert.isUndefined(Assignor.validate(assignments, members, sizes), where)
+        assert.isUndefined(Assignor.validate(assignments, members, sizes, "cooperative"), where)
         for (const [memberId, { partitions }] of assignments)
           for (const other of lives.keys()) {
             const theirs = new Set(owned.get(other)?.map(write))
@@ -395,6 +395,21 @@ describe("validate", () => {
     assert.isUndefined(check({ a: "x:0 x:1", b: "y:0" }))
     assert.isUndefined(check({ b: "x:1" }))
     assert.isUndefined(check({}))
+  })
+
+  it("lets nothing change hands at once in a cooperative group, but for what an older generation claims", () => {
+    const claim = (id: string, text: string, generation: number) =>
+      member(id, ["x"], { owned: parts(text), generation })
+    const given = new Map([["b", { partitions: parts("x:0") }]])
+    const check = (...members: ReadonlyArray<Assignor.Member>) =>
+      Assignor.validate(given, members, counts({ x: 2 }), "cooperative")
+    assert.match(
+      check(claim("a", "x:0", 5), claim("b", "x:1", 5)) ?? "",
+      /partition 0, which member a still reads: leave it/
+    )
+    assert.isUndefined(check(claim("a", "x:0", 5), claim("b", "x:0", 6)))
+    assert.isUndefined(check(claim("a", "x:1", 5), claim("b", "", -1)))
+    assert.isUndefined(Assignor.validate(given, [claim("a", "x:0", 5), claim("b", "", 5)], counts({ x: 2 })))
   })
 
   it("names what is wrong", () => {

@@ -68,7 +68,7 @@ export const share = Effect.fnUntraced(function* (
   if (skipAssignment) return { assignments: [], topics, partitionCounts }
   const assignments = yield* attempt(options, assignor, () => {
     const assigned = assignor.assign(members, partitionCounts)
-    const wrong = validate(assigned, members, partitionCounts)
+    const wrong = validate(assigned, members, partitionCounts, assignor.protocol)
     if (wrong !== undefined) throw new Error(wrong)
     return members.map(({ memberId }) => {
       const assignment = GroupProtocol.encodeAssignment(assigned.get(memberId) ?? nothing)
