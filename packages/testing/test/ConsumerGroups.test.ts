@@ -25,6 +25,7 @@ import type * as Wire from "@kafka-effect/protocol/Wire"
 import { Effect, Fiber, Layer, Logger, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Kafka from "kafka-effect/Kafka"
+import * as TopicPattern from "../src/internal/groups/TopicPattern.ts"
 import * as TestBroker from "../src/TestBroker.ts"
 
 /** Lets the clock run, a little at a time, until it is done. */
@@ -340,6 +341,28 @@ describe("Consumer groups: subscriptions", () => {
       })
   )
 
+  it("C119 expressions are those of RE2, and match a whole name", () => {
+    const matches = (pattern: string, topic: string) => {
+      const compiled = TopicPattern.compile(pattern)
+      return typeof compiled === "function" ? compiled(topic) : undefined
+    }
+    const good = [
+      "(?i)ORDERS.*",
+      "[[:alpha:]]+\\.[[:digit:]]",
+      "(?P<n>or)ders\\.1",
+      "\\Aorders.\\d*\\z",
+      "\\Qorders.\\E\\d*"
+    ]
+    for (const pattern of [...good, "or\\-?ders\\.1", "orders\\.\\pN*", "\\p{L}+[\\.\\d]+", "x|orders.1"]) {
+      assert.isTrue(matches(pattern, "orders.1"), pattern)
+      assert.isFalse(matches(pattern, "my orders.1"), pattern)
+    }
+    assert.isFalse(matches("\\Qorders.\\E1", "ordersx1"))
+    for (const pattern of ["(?=a)", "(?<!a)b", "(a)\\1", "a**", "a++", "(", "*", "a{2,1}", "\\y", "[z-a]", "["]) {
+      assert.isUndefined(matches(pattern, "a"), pattern)
+    }
+  })
+
   virtual("who subscribes to something else gives up what it had", () =>
     Effect.gen(function* () {
       const { beat, idOf, join, orders } = yield* broker
@@ -514,7 +537,14 @@ describe("Consumer groups: offsets and other APIs", () => {
         )
         assert.strictEqual(yield* offsets, 1)
         assert.strictEqual((yield* classicJoin("g")).errorCode, codes.INCONSISTENT_GROUP_PROTOCOL)
-        const sync = yield* ask(SyncGroup, { groupId: "g", memberId: "a", generationId: 2, assignments: [] })
+        const protocol = { protocolType: "consumer", protocolName: "range" }
+        const sync = yield* ask(SyncGroup, {
+          groupId: "g",
+          memberId: "a",
+          generationId: 2,
+          assignments: [],
+          ...protocol
+        })
         assert.strictEqual(sync.errorCode, codes.UNKNOWN_MEMBER_ID)
         yield* beat("a", -1)
         const joined = yield* classicJoin("g")

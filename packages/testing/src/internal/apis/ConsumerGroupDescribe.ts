@@ -17,8 +17,8 @@ import * as Assignment from "../groups/Assignment.ts"
 import type { ConsumerGroup } from "../groups/ConsumerGroup.ts"
 import * as Groups from "../groups/Groups.ts"
 
-/** Nothing is forbidden to anybody: READ, DELETE, DESCRIBE, as Kafka's bits. */
-const allOperations = (1 << 3) | (1 << 6) | (1 << 8)
+/** Nothing is forbidden to anybody: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS, as Kafka's bits. */
+const allOperations = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11)
 
 /** `memberType` of a member of the consumer protocol. */
 const consumerType = 1
@@ -61,7 +61,7 @@ const describe = (cluster: Cluster.Cluster, group: ConsumerGroup): Wire.Input<De
     clientId: member.clientId,
     clientHost: member.clientHost,
     subscribedTopicNames: [...member.subscribedTopicNames].sort(),
-    subscribedTopicRegex: member.subscribedTopicRegex,
+    subscribedTopicRegex: member.subscribedTopicRegex ?? "",
     // What it has still to give up is still its own.
     assignment: named(cluster, Assignment.union(member.assigned, member.revoking)),
     targetAssignment: named(cluster, group.targetOf(member.memberId)),

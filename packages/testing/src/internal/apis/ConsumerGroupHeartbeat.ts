@@ -64,8 +64,10 @@ export const handler: Handler<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartb
     // Kafka can mix the protocols in one group; here it is as with group.consumer.migration.policy=disabled.
     const group = memberEpoch === 0 ? Groups.consumerToJoin(cluster, groupId) : Groups.consumer(cluster, groupId)
     if (group === undefined) {
-      const isThere = cluster.groups.has(groupId)
-      const text = isThere ? `Group ${groupId} is not a consumer group.` : `Group ${groupId} not found.`
+      const name = memberEpoch < 0 ? "Group" : "Consumer group"
+      const text = cluster.groups.has(groupId)
+        ? `Group ${groupId} is not a consumer group.`
+        : `${name} ${groupId} not found.`
       return answer(refusal(codes.GROUP_ID_NOT_FOUND, text))
     }
     if (memberEpoch < 0) return answer(group.leaveByHeartbeat(message))

@@ -13,6 +13,7 @@ import type * as Wire from "@kafka-effect/protocol/Wire"
 import * as Cluster from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
 import * as Groups from "../groups/Groups.ts"
+import { atLeast } from "../Release.ts"
 
 /** The first versions whose generation may be a member's epoch, and that name topics by their ids. */
 const epochVersion = 9
@@ -50,16 +51,17 @@ const placesOf = (
 const membership = (cluster: Cluster.Cluster, message: OffsetCommitRequest, version: number): number => {
   const { generationIdOrMemberEpoch: generation, groupId, groupInstanceId, memberId } = message
   const group = cluster.groups.get(groupId)
-  if (group?.type === "consumer") {
-    if (generation < 0 && group.members.size === 0) return codes.NONE
+  // Whoever is in no group commits as he likes, as long as there are no members.
+  if (generation < 0 && (group === undefined || group.members.size === 0)) return codes.NONE
+  if (group === undefined) {
+    const saysMissing = version >= epochVersion && atLeast(cluster.release, "4.0")
+    return saysMissing ? codes.GROUP_ID_NOT_FOUND : codes.ILLEGAL_GENERATION
+  }
+  if (group.type === "consumer") {
     const errorCode = group.checkCommit(memberId, generation, placesOf(cluster, message, version))
     return errorCode !== codes.UNKNOWN_MEMBER_ID && version < epochVersion ? codes.UNSUPPORTED_VERSION : errorCode
   }
-  if (generation < 0 && memberId === "" && groupInstanceId === null) {
-    // Whoever is in no group commits as he likes, as long as there are no members.
-    return group === undefined || group.members.size === 0 ? codes.NONE : codes.UNKNOWN_MEMBER_ID
-  }
-  if (group === undefined) return codes.ILLEGAL_GENERATION
+  if (generation < 0 && memberId === "" && groupInstanceId === null) return codes.UNKNOWN_MEMBER_ID
   const errorCode = group.check(memberId, groupInstanceId, generation)
   if (errorCode !== codes.NONE) return errorCode
   group.heartbeat(memberId, groupInstanceId, generation)

@@ -1,6 +1,6 @@
 /**
- * A subscription by regular expression (KIP-848): RE2's syntax, as far as JavaScript's engine has the same. What RE2 refuses
- * and JavaScript knows (looking around, back references) is refused.
+ * A subscription by regular expression (KIP-848): RE2's syntax, as far as JavaScript's engine has the same. What JavaScript
+ * knows and RE2 does not (looking around, back references, unknown escapes) is refused.
  *
  * @since 0.1.0
  */
@@ -17,29 +17,45 @@ const classes: Readonly<Record<string, string>> = {
   xdigit: "0-9A-Fa-f"
 }
 
-const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
+/** The letters that RE2 knows behind a backslash. */
+const escapes = "abfnrtvxABCDEPQSWdpswz0"
+
+/** A character as itself, within a class and outside. */
+const escaped = (character: string): string => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`
 
 const translate = (pattern: string): string =>
   pattern
-    .replace(/\\Q([\s\S]*?)(?:\\E|$)/g, (_, text: string) => literal(text))
-    .replace(/\\A/g, "^")
-    .replace(/\\z/g, "$")
+    .replace(/\\Q([\s\S]*?)(?:\\E|$)/g, (_, text: string) => text.replace(/[!-/:-@[-`{-~]/g, escaped))
+    .replace(/\\([!-/:-@[-`{-~AzPp])(?:(?<=[Pp])([A-Z]))?/g, (all, character: string, property?: string) => {
+      if (character === "A") return "^"
+      if (character === "z") return "$"
+      if (character !== "P" && character !== "p") return escaped(character)
+      return property === undefined ? all : `\\${character}{${property}}`
+    })
     .replace(/\(\?P</g, "(?<")
-    .replace(/\[:(\^?)(\w+):\]/g, (all, not: string, name: string) =>
-      not === "" && name in classes ? classes[name] : all
-    )
+    .replace(/\[:(\w+):\]/g, (all, name: string) => classes[name] ?? all)
 
-/** The topics that match, as a whole; why not, for what is no expression. @internal */
+/** What RE2 does not have; undefined for nothing. */
+const unsupported = (pattern: string): string | undefined => {
+  const withoutLiterals = pattern.replace(/\\Q[\s\S]*?(?:\\E|$)/g, "")
+  for (const [, character] of withoutLiterals.matchAll(/\\([\s\S])/g)) {
+    if (/[0-9A-Za-z]/.test(character) && !escapes.includes(character)) return "invalid escape sequence"
+  }
+  return /\(\?<?[=!]/.test(withoutLiterals.replace(/\\[\s\S]/g, "")) ? "invalid or unsupported Perl syntax" : undefined
+}
+
+/** Whether a topic matches as a whole; what is wrong, for what is no expression. @internal */
 export const compile = (pattern: string): ((topic: string) => boolean) | { readonly problem: string } => {
-  if (/(?<!\\)(?:\\\\)*\(\?<?[=!]/.test(pattern)) return { problem: "invalid or unsupported Perl syntax" }
-  if (/(?<!\\)(?:\\\\)*\\[1-9]/.test(pattern)) return { problem: "invalid escape sequence" }
+  const problem = unsupported(pattern)
+  if (problem !== undefined) return { problem }
   // JavaScript has such flags for the whole expression only, beside it.
   const [, flags = "", rest = pattern] = /^\(\?([ims]+)\)([\s\S]*)$/.exec(pattern) ?? []
+  const text = translate(rest)
   try {
-    const expression = new RegExp(`^(?:${translate(rest)})$`, flags)
+    const expression = new RegExp(`^(?:${text})$`, text.includes("\\p") || text.includes("\\P") ? `${flags}u` : flags)
     return (topic) => expression.test(topic)
   } catch (error) {
-    if (error instanceof SyntaxError) return { problem: error.message }
+    if (error instanceof SyntaxError) return { problem: error.message.replace(/^.*: /, "") }
     throw error
   }
 }
