@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 
@@ -31,17 +32,32 @@ export interface VirtualTime {
 /** The end of all microtasks: whatever was promised has come. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** Runs it to its end, or until so many milliseconds of virtual time have passed: then, or when nobody will ever go on, it gives undefined. */
+/** How a program came to its end. */
+export interface Ended<A, E> {
+  /** Undefined when nobody would ever have gone on, or the time was over. */
+  readonly exit: Exit.Exit<A, E> | undefined
+  /** Fibers that have not ended. */
+  readonly fibers: number
+  /** Sleepers that nobody has woken or sent home. */
+  readonly timers: number
+}
+
+/** Runs it to its end, or until so many milliseconds of virtual time have passed. */
 export const run = async <A, E>(
   seed: string,
   limit: number,
   make: (time: VirtualTime) => Effect.Effect<A, E>
-): Promise<Exit.Exit<A, E> | undefined> => {
+): Promise<Ended<A, E>> => {
   let tasks: Array<() => void> = []
   const sleepers: Array<Sleeper> = []
   let time = 0
   let jumped = 0
+  let fibers = 0
 
+  const counting: Metric.FiberRuntimeMetricsService = {
+    recordFiberStart: () => void fibers++,
+    recordFiberEnd: () => void fibers--
+  }
   const scheduler = new Scheduler.MixedScheduler("async", (task) => {
     let isCancelled = false
     tasks.push(() => {
@@ -73,7 +89,11 @@ export const run = async <A, E>(
       })
   }
 
-  const services = Context.empty().pipe(Context.add(Scheduler.Scheduler, scheduler), Context.add(Clock.Clock, clock))
+  const services = Context.empty().pipe(
+    Context.add(Scheduler.Scheduler, scheduler),
+    Context.add(Clock.Clock, clock),
+    Context.add(Metric.FiberRuntimeMetrics, counting)
+  )
   const program = make({
     now: () => time,
     jump: (milliseconds) => {
@@ -89,10 +109,10 @@ export const run = async <A, E>(
     await settled()
     if (tasks.length > 0) continue
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return exit
+    if (exit !== undefined) return { exit, fibers, timers: sleepers.filter(({ isGone }) => !isGone).length }
     while (sleepers[0]?.isGone === true) sleepers.shift()
     const next = sleepers.shift()
-    if (next === undefined || next.at > limit) return undefined
+    if (next === undefined || next.at > limit) return { exit: undefined, fibers, timers: 0 }
     time = next.at
     next.wake()
   }

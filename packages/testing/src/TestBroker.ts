@@ -135,6 +135,10 @@ export interface Service {
   readonly rebalance: (groupId: string) => Effect.Effect<void>
   /** What is in the log of a partition: keys and values as bytes, in the order of their offsets. */
   readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<KafkaRecord.Record>>
+  /** What a group has committed. */
+  readonly committed: (
+    groupId: string
+  ) => Effect.Effect<ReadonlyArray<{ readonly topic: string; readonly partition: number; readonly offset: bigint }>>
 }
 
 /**

@@ -21,6 +21,9 @@ export interface Levers {
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   readonly rebalance: (groupId: string) => Effect.Effect<void>
   readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<Record>>
+  readonly committed: (
+    groupId: string
+  ) => Effect.Effect<ReadonlyArray<{ readonly topic: string; readonly partition: number; readonly offset: bigint }>>
 }
 
 /** @internal */
@@ -88,6 +91,12 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
         if (group === undefined) throw new Error(`there is no group ${groupId}`)
         group.rebalance()
       }),
+    committed: (groupId) =>
+      inLoop(() =>
+        (cluster.groups.get(groupId)?.offsets.all() ?? []).flatMap(([topic, partitions]) =>
+          [...partitions].map(([partition, { offset }]) => ({ topic, partition, offset }))
+        )
+      ),
     records: (topic, partition) =>
       Effect.flatMap(
         inLoop(() => [...partitionOf(topic, partition).log.batches]),

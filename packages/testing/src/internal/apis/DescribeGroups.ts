@@ -61,7 +61,7 @@ const describe = ({
 
 const answerFor = (cluster: Cluster, groupId: string, errorCode: number, version: number) => {
   if (errorCode !== codes.NONE) return unknown(groupId, errorCode)
-  const group = cluster.groups.get(groupId)
+  const group = Groups.classic(cluster, groupId)
   if (group !== undefined) return describe(group)
   const isMissing = version >= missingVersion && atLeast(cluster.release, "4.0")
   return unknown(groupId, isMissing ? codes.GROUP_ID_NOT_FOUND : codes.NONE, "Dead")

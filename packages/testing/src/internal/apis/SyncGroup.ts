@@ -17,7 +17,7 @@ export const handler: Handler<SyncGroupRequest, SyncGroupResponse> = {
   handle: (cluster, { answer, message, node }) => {
     const errorCode = Groups.check(cluster, message.groupId, node)
     if (errorCode !== codes.NONE) return answer(refused(errorCode))
-    const group = cluster.groups.get(message.groupId)
+    const group = Groups.classic(cluster, message.groupId)
     if (group === undefined) return answer(refused(codes.UNKNOWN_MEMBER_ID))
     group.sync(message, answer)
   }

@@ -1,0 +1,121 @@
+/** What a run is like: who produces, who consumes, and what goes wrong. All of it is drawn from the seed. */
+import * as Chance from "./Chance.ts"
+import * as Faults from "./Faults.ts"
+
+export const brokers = 3
+
+/** How a member works on records. */
+export type Mode =
+  /** `run`, the arrays of a partition one after the other. */
+  | { readonly kind: "run" }
+  /** `run`, up to so many keys of a partition at a time. */
+  | { readonly kind: "run per key"; readonly keys: number }
+  /** `records`, and a commit of each array behind the work on it. */
+  | { readonly kind: "records, committing by hand" }
+  /** `records`, into the sink that commits. */
+  | { readonly kind: "records, into the committing sink" }
+  /** `records`, with automatic commits of what was handed over before. */
+  | { readonly kind: "records, committing by itself" }
+
+export interface MemberPlan {
+  readonly name: string
+  readonly mode: Mode
+}
+
+export interface GroupPlan {
+  readonly name: string
+  readonly assignor: "cooperative-sticky" | "range" | "roundrobin"
+  /** Whether its members are static ones. */
+  readonly isStatic: boolean
+  readonly members: ReadonlyArray<MemberPlan>
+  /** Milliseconds. */
+  readonly sessionTimeout: number
+  /** How often the work on an array fails, is slow, and is very slow. */
+  readonly failing: number
+  readonly slow: number
+}
+
+export interface ProducerPlan {
+  readonly name: string
+  readonly acks: "all" | 1
+  readonly isIdempotent: boolean
+  readonly records: number
+  /** Most records that are sent together, and the longest pause behind them, in milliseconds. */
+  readonly burst: number
+  readonly pause: number
+  readonly linger: number
+  readonly batchSize: number
+  readonly deliveryTimeout: number
+}
+
+export interface Plan {
+  readonly partitions: number
+  readonly keys: number
+  /** Milliseconds. */
+  readonly fetchMaxWait: number
+  readonly producers: ReadonlyArray<ProducerPlan>
+  readonly groups: ReadonlyArray<GroupPlan>
+  readonly faults: ReadonlyArray<Faults.Fault>
+}
+
+const modeOf = (chance: Chance.Chance): Mode => {
+  const kind = chance.of([
+    "run",
+    "run",
+    "run per key",
+    "run per key",
+    "records, committing by hand",
+    "records, into the committing sink",
+    "records, committing by itself"
+  ] as const)
+  return kind === "run per key" ? { kind, keys: chance.between(1, 4) } : { kind }
+}
+
+const groupOf = (chance: Chance.Chance, name: string): GroupPlan => ({
+  name,
+  assignor: chance.of(["cooperative-sticky", "cooperative-sticky", "range", "roundrobin"]),
+  isStatic: chance.happens(0.2),
+  members: Array.from({ length: chance.between(1, 3) }, (_, index) => ({
+    name: `${name}-m${index}`,
+    mode: modeOf(chance)
+  })),
+  sessionTimeout: chance.of([6000, 10_000]),
+  failing: chance.of([0, 0, 0.05, 0.2]),
+  slow: chance.of([0, 0.1, 0.3])
+})
+
+const producerOf = (chance: Chance.Chance, name: string): ProducerPlan => {
+  const isIdempotent = chance.happens(0.7)
+  return {
+    name,
+    isIdempotent,
+    acks: isIdempotent || chance.happens(0.5) ? "all" : 1,
+    records: chance.between(15, 60),
+    burst: chance.between(1, 8),
+    pause: chance.of([100, 400, 800]),
+    linger: chance.of([0, 5, 50]),
+    batchSize: chance.of([100, 200, 16_384]),
+    deliveryTimeout: chance.of([15_000, 120_000, 120_000])
+  }
+}
+
+/** What the run of a seed is like. */
+export const draw = (seed: string): Plan => {
+  const chance = Chance.make(seed, "plan")
+  const partitions = chance.between(1, 4)
+  const groups = Array.from({ length: chance.happens(0.3) ? 2 : 1 }, (_, index) => groupOf(chance, `g${index}`))
+  const producers = Array.from({ length: chance.between(1, 2) }, (_, index) => producerOf(chance, `p${index}`))
+  return {
+    partitions,
+    keys: chance.between(1, 8),
+    fetchMaxWait: chance.of([500, 2000, 5000]),
+    producers,
+    groups,
+    faults: Faults.draw(chance, {
+      partitions,
+      brokers,
+      groups: groups.map(({ members, name }) => ({ name, members: members.map((one) => one.name) })),
+      producers: producers.map(({ name }) => name)
+    })
+  }
+}
