@@ -106,19 +106,19 @@ export const append = (
     partitionLeaderEpoch: leaderEpoch,
     ...(isAppendTime ? { appendTime: time } : {})
   })
+  const logAppendTime = isAppendTime ? time : -1
+  return { baseOffset: write(cluster, partition, bytes, logAppendTime).baseOffset, logAppendTime }
+}
+
+/** Puts a batch that has its offsets at the end of the log. @internal */
+export const write = ({ loop }: Cluster, partition: Partition, bytes: Uint8Array, logAppendTime: number): LogBatch => {
+  const { log } = partition
   const header = RecordBatch.header(bytes)
-  const entry: LogBatch = {
-    bytes,
-    header,
-    baseOffset: header.baseOffset,
-    lastOffset: header.lastOffset,
-    maxTimestamp: header.maxTimestamp,
-    appendedAt: time
-  }
+  const { baseOffset, lastOffset, maxTimestamp } = header
+  const entry: LogBatch = { bytes, header, baseOffset, lastOffset, maxTimestamp, appendedAt: loop.wallTime() }
   log.append(entry)
   log.highWatermark = log.endOffset
-  const logAppendTime = isAppendTime ? time : -1
-  log.producers.append(header, entry.baseOffset, logAppendTime)
+  log.producers.append(header, baseOffset, logAppendTime)
   notify(partition)
-  return { baseOffset: entry.baseOffset, logAppendTime }
+  return entry
 }
