@@ -1,5 +1,5 @@
 /** What has to hold when a run is over: each check reads what was seen, and says what does not hold. */
-import type { Event } from "./History.ts"
+import type { Event, Handed } from "./History.ts"
 import type { Plan, ProducerPlan } from "./Plan.ts"
 
 /** A record in the log. */
@@ -205,6 +205,59 @@ export const committedOnwards: Check = ({ events }) => {
   return problems
 }
 
+/** A partition is given back when the work of `run` on it has ended. */
+export const revocation: Check = ({ events }) => {
+  const problems: Array<string> = []
+  /** Arrays that are worked on, by member. */
+  const open = new Map<string, Set<string>>()
+  const keyOf = ({ offset, partition }: Handed): string => `${partition}/${offset}`
+  for (const event of events) {
+    switch (event.kind) {
+      case "handed": {
+        if (!event.isRun) break
+        const own = open.get(event.member) ?? new Set()
+        open.set(event.member, own)
+        for (const record of event.records) own.add(keyOf(record))
+        break
+      }
+      case "finished":
+      case "dropped":
+        for (const record of event.records) open.get(event.member)?.delete(keyOf(record))
+        break
+      case "revoked":
+        for (const place of open.get(event.member) ?? []) {
+          if (!event.partitions.some((partition) => place.startsWith(`${partition}/`))) continue
+          problems.push(`${event.member} gave a partition back while it worked on ${place}`)
+        }
+        break
+    }
+  }
+  return problems
+}
+
+/** At the end each partition has one owner in each group: partitions without one, or with several. */
+export const unowned = ({ events, plan }: Pick<Outcome, "events" | "plan">): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  for (const group of plan.groups) {
+    const owned = new Map<string, Set<number>>()
+    for (const event of events) {
+      if (!("group" in event) || event.group !== group.name) continue
+      if (event.kind === "assigned") {
+        const own = owned.get(event.member) ?? new Set()
+        owned.set(event.member, own)
+        for (const partition of event.partitions) own.add(partition)
+      } else if (event.kind === "revoked" || event.kind === "lost") {
+        for (const partition of event.partitions) owned.get(event.member)?.delete(partition)
+      } else if (event.kind === "gone") owned.delete(event.member)
+    }
+    for (let partition = 0; partition < plan.partitions; partition++) {
+      const owners = [...owned].filter(([, own]) => own.has(partition)).map(([member]) => member)
+      if (owners.length !== 1) problems.push(`partition ${partition} has the owners [${owners}] in ${group.name}`)
+    }
+  }
+  return problems
+}
+
 /** Nobody is handed records of partitions that he does not own, and no two own one in the same generation. */
 export const owners: Check = ({ events }) => {
   const problems: Array<string> = []
@@ -258,5 +311,6 @@ export const all: ReadonlyArray<Check> = [
   processingOrder,
   commits,
   committedOnwards,
+  revocation,
   owners
 ]

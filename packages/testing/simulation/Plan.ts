@@ -108,7 +108,7 @@ export const draw = (seed: string): Plan => {
   return {
     partitions,
     keys: chance.between(1, 8),
-    fetchMaxWait: chance.of([500, 2000, 5000]),
+    fetchMaxWait: chance.of([500, 2000, 10_000]),
     producers,
     groups,
     faults: Faults.draw(chance, {

@@ -98,7 +98,8 @@ describe("Checks of the simulation", () => {
     group: "g",
     member: "m",
     records: offsets.map(record),
-    isPerKey: false
+    isPerKey: false,
+    isRun: true
   })
   const finished = (...offsets: ReadonlyArray<number>): Event => ({
     kind: "finished",
@@ -158,6 +159,17 @@ describe("Checks of the simulation", () => {
     const committed = (offset: number): Event => ({ kind: "committed", group: "g", partition: 0, offset })
     holds(Checks.committedOnwards, outcome([committed(1), committed(1), committed(2)]))
     fails(Checks.committedOnwards, outcome([committed(2), committed(1)]))
+  })
+
+  it("revocation", () => {
+    holds(Checks.revocation, outcome([handed(0), finished(0), owns("m", "revoked")], "p-0"))
+    fails(Checks.revocation, outcome([handed(0), owns("m", "revoked")], "p-0"))
+  })
+
+  it("owners at the end", () => {
+    holds(Checks.unowned, outcome([owns("a", "assigned"), owns("a", "revoked"), owns("b", "assigned")]))
+    fails(Checks.unowned, outcome([owns("a", "assigned"), owns("a", "revoked")]))
+    fails(Checks.unowned, outcome([owns("a", "assigned"), owns("b", "assigned")]))
   })
 
   it("owners", () => {
