@@ -205,6 +205,31 @@ export const committedOnwards: Check = ({ events }) => {
   return problems
 }
 
+/** Whoever keeps a partition goes forward in it: what he has finished he is not handed again. */
+export const onwards: Check = ({ events }) => {
+  const problems: Array<string> = []
+  /** What members have finished of the partitions that they have now. */
+  const done = new Map<string, Set<number>>()
+  const keyOf = (member: string, partition: number): string => `${member} ${partition}`
+  for (const event of events) {
+    switch (event.kind) {
+      case "assigned":
+        for (const partition of event.partitions) done.set(keyOf(event.member, partition), new Set())
+        break
+      case "finished":
+        for (const { offset, partition } of event.records) done.get(keyOf(event.member, partition))?.add(offset)
+        break
+      case "handed":
+        for (const { offset, partition, value } of event.records) {
+          if (done.get(keyOf(event.member, partition))?.has(offset) !== true) continue
+          problems.push(`${event.member} was handed ${value} at ${partition}/${offset}, which it had finished`)
+        }
+        break
+    }
+  }
+  return problems
+}
+
 /** A partition is given back when the work of `run` on it has ended. */
 export const revocation: Check = ({ events }) => {
   const problems: Array<string> = []
@@ -311,6 +336,7 @@ export const all: ReadonlyArray<Check> = [
   processingOrder,
   commits,
   committedOnwards,
+  onwards,
   revocation,
   owners
 ]

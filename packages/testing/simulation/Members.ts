@@ -160,6 +160,8 @@ export const start = ({
         commitTimeout: "20 seconds",
         maxPollInterval: "20 seconds",
         fetchMaxWait: plan.fetchMaxWait,
+        maxPollRecords: group.maxPollRecords,
+        prefetchBytes: group.prefetchBytes,
         enableAutoCommit: member.mode.kind === "records, committing by itself",
         ...(group.isStatic ? { groupInstanceId: member.name } : {}),
         listener: { onAssigned: told("assigned"), onRevoked: told("revoked"), onLost: told("lost") }

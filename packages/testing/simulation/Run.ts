@@ -167,8 +167,8 @@ const scenario = (
             note,
             jump: time.jump,
             idOf: (member) => ids.get(member),
-            isolate: (client, milliseconds) =>
-              (cables.get(client) ?? troupe.living.get(client)?.cable)?.isolate(milliseconds) ?? Effect.void
+            isolate: (client, how, milliseconds) =>
+              (cables.get(client) ?? troupe.living.get(client)?.cable)?.isolate(how, milliseconds) ?? Effect.void
           },
           fault
         ),

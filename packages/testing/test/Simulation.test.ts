@@ -161,6 +161,12 @@ describe("Checks of the simulation", () => {
     fails(Checks.committedOnwards, outcome([committed(2), committed(1)]))
   })
 
+  it("no work is done twice under one ownership", () => {
+    const again = [owns("m", "assigned"), handed(0), finished(0)]
+    holds(Checks.onwards, outcome([...again, owns("m", "revoked"), owns("m", "assigned"), handed(0)], "p-0"))
+    fails(Checks.onwards, outcome([...again, handed(0)], "p-0"))
+  })
+
   it("revocation", () => {
     holds(Checks.revocation, outcome([handed(0), finished(0), owns("m", "revoked")], "p-0"))
     fails(Checks.revocation, outcome([handed(0), owns("m", "revoked")], "p-0"))
