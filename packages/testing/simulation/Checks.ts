@@ -32,6 +32,9 @@ const outcomeWithin = ({ deliveryTimeout }: ProducerPlan): number => deliveryTim
 /** And not longer than this once nothing is wrong: milliseconds. */
 const outcomeWithinWhole = 20_000
 
+/** Why a record may fail when nothing is wrong with it: its time was over. */
+const overTime: ReadonlySet<string> = new Set(["DeliveryTimeout", "TopicUnavailable"])
+
 /** Where each value is in the logs. */
 const placesOf = ({
   logs
@@ -73,8 +76,9 @@ export const acknowledgements: Check = (outcome) => {
       problems.push(`${value} was acknowledged at ${partition}/${offset}, and is at ${found.map((at) => at.join("/"))}`)
     }
   }
-  for (const { at, maybeWritten, producer, value } of of(outcome.events, "failed")) {
+  for (const { at, maybeWritten, message, producer, reason, value } of of(outcome.events, "failed")) {
     ended(producer, value, at)
+    if (!overTime.has(reason)) problems.push(`${value} has failed for no good reason: ${message}`)
     if (!maybeWritten && places.has(value)) problems.push(`${value} was said not to be written, and is in the log`)
   }
   for (const value of sent.keys()) problems.push(`${value} has no outcome`)
@@ -208,21 +212,26 @@ export const committedOnwards: Check = ({ events }) => {
 /** Whoever keeps a partition goes forward in it: what he has finished he is not handed again. */
 export const onwards: Check = ({ events }) => {
   const problems: Array<string> = []
-  /** What members have finished of the partitions that they have now. */
-  const done = new Map<string, Set<number>>()
+  /** What members were handed of the partitions that they have now, and whether they have finished it. */
+  const known = new Map<string, Map<number, "open" | "done">>()
   const keyOf = (member: string, partition: number): string => `${member} ${partition}`
   for (const event of events) {
     switch (event.kind) {
       case "assigned":
-        for (const partition of event.partitions) done.set(keyOf(event.member, partition), new Set())
+        for (const partition of event.partitions) known.set(keyOf(event.member, partition), new Map())
         break
       case "finished":
-        for (const { offset, partition } of event.records) done.get(keyOf(event.member, partition))?.add(offset)
+        for (const { offset, partition } of event.records) {
+          // What was begun when the partition was theirs before does not count.
+          const own = known.get(keyOf(event.member, partition))
+          if (own?.has(offset) === true) own.set(offset, "done")
+        }
         break
       case "handed":
         for (const { offset, partition, value } of event.records) {
-          if (done.get(keyOf(event.member, partition))?.has(offset) !== true) continue
-          problems.push(`${event.member} was handed ${value} at ${partition}/${offset}, which it had finished`)
+          const own = known.get(keyOf(event.member, partition))
+          if (own?.get(offset) !== "done") own?.set(offset, "open")
+          else problems.push(`${event.member} was handed ${value} at ${partition}/${offset}, which it had finished`)
         }
         break
     }
@@ -284,11 +293,13 @@ export const unowned = ({ events, plan }: Pick<Outcome, "events" | "plan">): Rea
 }
 
 /** Nobody is handed records of partitions that he does not own, and no two own one in the same generation. */
-export const owners: Check = ({ events }) => {
+export const owners: Check = ({ events, plan }) => {
   const problems: Array<string> = []
   const owned = new Map<string, Set<number>>()
   const generations = new Map<string, number>()
   const groups = new Map<string, string>()
+  const areStatic = new Set(plan.groups.filter(({ isStatic }) => isStatic).map(({ name }) => name))
+  const instanceOf = (member: string): string => member.slice(0, member.indexOf("."))
   for (const event of events) {
     switch (event.kind) {
       case "joined":
@@ -303,6 +314,8 @@ export const owners: Check = ({ events }) => {
           for (const [other, theirs] of owned) {
             if (other === event.member || groups.get(other) !== event.group || !theirs.has(partition)) continue
             if (generations.get(other) !== generations.get(event.member)) continue
+            // A static member that comes back fences the one before, who hears of it later.
+            if (areStatic.has(event.group) && instanceOf(other) === instanceOf(event.member)) continue
             problems.push(
               `${event.member} and ${other} both own partition ${partition} in generation ${generations.get(other)}`
             )

@@ -33,6 +33,8 @@ export type Event =
       readonly value: string
       readonly at: number
       readonly maybeWritten: boolean
+      /** The tag of the error's reason. */
+      readonly reason: string
       readonly message: string
     }
   /** An array of records goes to the application: one partition's, one after the other, or by key. */

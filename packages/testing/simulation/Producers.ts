@@ -68,6 +68,7 @@ export const run = (
         value,
         at,
         maybeWritten: error?._tag === "ProducerError" ? mayBeWritten(error) : true,
+        reason: error?._tag === "ProducerError" ? error.reason._tag : "",
         message: error?.message ?? "it was interrupted"
       })
     }

@@ -189,6 +189,8 @@ const scenario = (
     if (time.now() - started > quietWithin) problems.push(`the last records took ${time.now() - started} ms`)
     problems.push(...(yield* comeToRest({ broker, plan, time }, history, quietWithin)))
     yield* troupe.end
+    // While brokers are there still: what they cut when they go proves nothing.
+    if (tally.sockets > 0) problems.push(`${tally.sockets} sockets are open though their clients have ended`)
     note(() => "all have left")
     const logs = yield* logsOf(broker, plan.partitions)
     return [...problems, ...Checks.all.flatMap((check) => check({ plan, events: history.events, logs, healedAt }))]

@@ -71,11 +71,14 @@ export const run = async <A, E>(
     }
   })
 
+  /** Whole milliseconds, as all machines tell it. */
+  const today = (): number => epoch + Math.floor(time) + jumped
+
   const clock: Clock.Clock = {
-    currentTimeMillisUnsafe: () => epoch + time + jumped,
-    currentTimeMillis: Effect.sync(() => epoch + time + jumped),
-    currentTimeNanosUnsafe: () => BigInt(epoch + Math.floor(time) + jumped) * nanosPerMilli,
-    currentTimeNanos: Effect.sync(() => BigInt(epoch + Math.floor(time) + jumped) * nanosPerMilli),
+    currentTimeMillisUnsafe: today,
+    currentTimeMillis: Effect.sync(today),
+    currentTimeNanosUnsafe: () => BigInt(today()) * nanosPerMilli,
+    currentTimeNanos: Effect.sync(() => BigInt(today()) * nanosPerMilli),
     monotonicTimeNanosUnsafe: () => BigInt(Math.floor(time * 1000)) * BigInt(1000),
     monotonicTimeNanos: Effect.sync(() => BigInt(Math.floor(time * 1000)) * BigInt(1000)),
     sleep: (duration) =>

@@ -63,7 +63,7 @@ describe("Checks of the simulation", () => {
   const plan: Plan.Plan = {
     ...drawn,
     producers: [producer],
-    groups: [{ ...drawn.groups[0], name: "g" }],
+    groups: [{ ...drawn.groups[0], name: "g", isStatic: false }],
     partitions: 1
   }
   /** Values p-0, p-1 …, whose keys alternate. */
@@ -84,12 +84,13 @@ describe("Checks of the simulation", () => {
     partition: 0,
     offset
   })
-  const failed = (value: string, maybeWritten: boolean): Event => ({
+  const failed = (value: string, maybeWritten: boolean, reason = "DeliveryTimeout"): Event => ({
     kind: "failed",
     producer: "p",
     value,
     at: 1,
     maybeWritten,
+    reason,
     message: ""
   })
   const record = (offset: number): Handed => ({ partition: 0, offset, key: `k${offset % 2}`, value: `p-${offset}` })
@@ -129,6 +130,7 @@ describe("Checks of the simulation", () => {
     fails(Checks.acknowledgements, outcome([sent("p-0"), acknowledged("p-0", 1)], "p-0"))
     fails(Checks.acknowledgements, outcome([sent("p-0"), acknowledged("p-0", 0)], "p-0", "p-0"))
     fails(Checks.acknowledgements, outcome([sent("p-0"), acknowledged("p-0", 0, 30_000)], "p-0"))
+    fails(Checks.acknowledgements, outcome([sent("p-0"), failed("p-0", true, "InvalidRecord")]))
     fails(Checks.acknowledgements, outcome([sent("p-0")], "p-0"))
     fails(Checks.acknowledgements, outcome([], "p-0"))
   })
