@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { FetchSessions } from "./FetchSessions.ts"
-import type { ClassicGroup } from "./groups/ClassicGroup.ts"
+import type { Group } from "./groups/Groups.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
 import type { Release } from "./Release.ts"
@@ -60,7 +60,7 @@ export interface Cluster {
   controllerId: number
   nextProducerId: bigint
   /** By id. */
-  readonly groups: Map<string, ClassicGroup>
+  readonly groups: Map<string, Group>
   /** By name. */
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */

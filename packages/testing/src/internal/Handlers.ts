@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import { handler as apiVersions } from "./apis/ApiVersions.ts"
+import { handler as consumerGroupDescribe } from "./apis/ConsumerGroupDescribe.ts"
+import { handler as consumerGroupHeartbeat } from "./apis/ConsumerGroupHeartbeat.ts"
 import { handler as createPartitions } from "./apis/CreatePartitions.ts"
 import { handler as createTopics } from "./apis/CreateTopics.ts"
 import { handler as deleteGroups } from "./apis/DeleteGroups.ts"
@@ -30,6 +32,8 @@ import type { AnyHandler } from "./Exchange.ts"
 
 const all: ReadonlyArray<AnyHandler> = [
   apiVersions,
+  consumerGroupDescribe,
+  consumerGroupHeartbeat,
   createPartitions,
   createTopics,
   deleteGroups,
