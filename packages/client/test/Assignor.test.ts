@@ -298,7 +298,7 @@ describe("sticky", () => {
       )
       const started = performance.now()
       const assignments = Assignor.sticky.assign(members, sizes)
-      assert.isBelow(performance.now() - started, 1000)
+      assert.isBelow(performance.now() - started, 8000)
       for (const { partitions } of assignments.values()) assert.strictEqual(partitions.length, 20)
     }
   })

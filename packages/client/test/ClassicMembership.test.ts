@@ -598,13 +598,13 @@ describe("ClassicMembership", () => {
 
   live("C108: who leaves while it joins does not wait for the others", ({ cluster, group, second }) =>
     Effect.gen(function* () {
-      const one = yield* join(cluster, { handlers: { revoke: () => Effect.sleep(1500) } })
+      const one = yield* join(cluster, { handlers: { revoke: () => Effect.sleep(4000) } })
       yield* until(() => one.has() === "a0 a1")
       const two = yield* join(cluster)
       yield* until(() => second.of(JoinGroup).length === 4)
       const before = performance.now()
       yield* two.membership.leave
-      assert.isBelow(performance.now() - before, 1000)
+      assert.isBelow(performance.now() - before, 2500)
       assert.isFalse(group.members.has("member-2"))
     })
   )
@@ -623,7 +623,7 @@ describe("ClassicMembership", () => {
       const before = performance.now()
       yield* Scope.close(stuck, Exit.void)
       const took = performance.now() - before
-      assert.isTrue(took > 4900 && took < 6500, `${took} ms`)
+      assert.isTrue(took > 4900 && took < 9500, `${took} ms`)
       const { length } = second.of(Heartbeat)
       yield* Effect.sleep(200)
       assert.strictEqual(second.of(Heartbeat).length, length)
@@ -640,7 +640,7 @@ describe("ClassicMembership", () => {
       const before = performance.now()
       yield* until(() => member.membership.identity() === undefined)
       const took = performance.now() - before
-      assert.isTrue(took > 600 && took < 1200, `${took} ms`)
+      assert.isTrue(took > 600 && took < 3000, `${took} ms`)
       yield* until(() => member.events.length >= 3)
       assert.deepStrictEqual(member.events.slice(0, 3), ["assign a0 a1", "lost a0 a1", "assign a0 a1"])
     })

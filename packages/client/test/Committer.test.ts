@@ -235,14 +235,14 @@ describe("Committer", () => {
         yield* commit([2, 7])
         // Its time has not come, whatever else is new.
         const later = yield* Effect.forkChild(commit([0, 6]), { startImmediately: true })
-        assert.isBelow(performance.now() - started, 600)
+        assert.isBelow(performance.now() - started, 2000)
         isStuck = false
         yield* Fiber.join(stuck)
         yield* Fiber.join(later)
-        assert.isAbove(performance.now() - started, 700)
+        assert.isAbove(performance.now() - started, 2300)
         assert.deepStrictEqual(offsets.commits(), ["t0=5 t1=5", "t1=6", "t2=7", "t0=6"])
       }),
-    { settings: { retryBackoff: 1000 } }
+    { settings: { retryBackoff: 3000, retryBackoffMax: 3000 } }
   )
 
   live(
@@ -304,13 +304,13 @@ describe("Committer", () => {
         const unsent = yield* Effect.flip(commit([0, 5]))
         assert.isTrue(unsent.isRetriable)
         assert.isTrue(unsent.reason._tag === "CommitTimeout" && !unsent.reason.maybeCommitted)
-        assert.isBelow(performance.now() - started, 900)
+        assert.isBelow(performance.now() - started, 4000)
         // Under way: the request has more time than the commit.
         context.identity = member(1)
         offsets.answer = () => ScriptedBroker.silence
         const sent = yield* reasonOf(commit([1, 5]))
         assert.isTrue(sent._tag === "CommitTimeout" && sent.maybeCommitted)
-        assert.isBelow(performance.now() - started, 1500)
+        assert.isBelow(performance.now() - started, 8000)
       }),
     { commitTimeout: 300 }
   )

@@ -356,7 +356,7 @@ describe("Committer", () => {
         const { error, reason } = yield* failure(context.commit(context.upTo(5)))
         assert.deepInclude(reason, { _tag: "CommitTimeout", timeout: 300, maybeCommitted: false })
         assert.include(error.message, "the group rebalances")
-        assert.isBelow(performance.now() - started, 1500)
+        assert.isBelow(performance.now() - started, 5000)
         assert.strictEqual(context.requests().length, 0)
       }),
     { commitTimeout: 300 }
@@ -407,7 +407,7 @@ describe("Committer", () => {
         context.inTurn(() => ScriptedBroker.silence)
         const started = performance.now()
         const { reason } = yield* failure(context.commit(context.upTo(5)))
-        assert.isBelow(performance.now() - started, 1500)
+        assert.isBelow(performance.now() - started, 5000)
         assert.deepInclude(reason, { _tag: "CommitTimeout", maybeCommitted: true })
       }),
     { commitTimeout: 300, requestTimeout: 10_000 }

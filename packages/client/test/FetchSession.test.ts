@@ -180,7 +180,8 @@ describe("Fetcher: sessions", () => {
 
   it.live("C82 FETCH_SESSION_ID_NOT_FOUND: a new session at once", () =>
     Effect.gen(function* () {
-      const self = yield* three()
+      const self = yield* three({ settings: { retryBackoff: 4000, retryBackoffMax: 4000 } })
+      yield* self.cluster.topic("t")
       const { add, take } = yield* fetcher(self)
       add([partition(0), partition(1), partition(2)])
       yield* until(() => self.fetches().length > 1)
@@ -193,7 +194,7 @@ describe("Fetcher: sessions", () => {
         [0, 0, [0, 1, 2], []]
       ])
       const refused = self.fetches()[self.fetches().indexOf(again[1]) - 1]
-      assert.isBelow(again[1].at - refused.at, 15)
+      assert.isBelow(again[1].at - refused.at, 2500)
     })
   )
 
@@ -280,13 +281,13 @@ describe("Fetcher: sessions", () => {
     Effect.gen(function* () {
       const self = yield* three()
       const scope = yield* Scope.make()
-      const { add, take } = yield* Scope.provide(fetcher(self, { fetchMaxWait: 300 }), scope)
+      const { add, take } = yield* Scope.provide(fetcher(self, { fetchMaxWait: 4000 }), scope)
       add([partition(0), partition(1), partition(2)])
       for (let index = 0; index < 3; index++) yield* take
       yield* Effect.sleep("50 millis")
       const started = performance.now()
       yield* Scope.close(scope, Exit.void)
-      assert.isBelow(performance.now() - started, 250)
+      assert.isBelow(performance.now() - started, 2500)
       yield* until(() => self.sessions.size === 0)
       const { message } = self.fetches()[self.fetches().length - 1]
       assert.deepStrictEqual([message.sessionId, message.sessionEpoch], [101, -1])

@@ -539,11 +539,11 @@ describe("Fetcher: fairness", () => {
     Effect.gen(function* () {
       const self = yield* make(2, 2)
       append(self.logs[1], ["a"])
-      const { add, take } = yield* fetcher(self, { fetchMaxWait: 2000 })
+      const { add, take } = yield* fetcher(self, { fetchMaxWait: 6000 })
       const started = performance.now()
       add([partition(0), partition(1)])
       assert.deepStrictEqual(place(yield* take), [1, 0n])
-      assert.isBelow(performance.now() - started, 1000)
+      assert.isBelow(performance.now() - started, 4000)
     })
   )
 
@@ -623,7 +623,7 @@ describe("Fetcher: fairness", () => {
       yield* Effect.forEach(partitions, read, { concurrency: "unbounded", discard: true })
       yield* Effect.sleep(10)
       // 800 ms in all, 400 of each reader.
-      assert.isBelow(longest, 90)
+      assert.isBelow(longest, 350)
     })
   )
 })

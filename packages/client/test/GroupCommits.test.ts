@@ -194,7 +194,7 @@ describe("Automatic commits", () => {
       scripted.topics.set("t", { errorCode: codes.UNKNOWN_TOPIC_OR_PARTITION, partitions: [{ leader: 1, epoch: 1 }] })
       const started = performance.now()
       yield* Scope.close(scope, Exit.void)
-      assert.isBelow(performance.now() - started, 1500)
+      assert.isBelow(performance.now() - started, 2500)
     })
   )
 })
@@ -205,7 +205,7 @@ describe("drainTimeout", () => {
       write(0, 0, 20, 10)
       const one = yield* Scope.provide(
         consume({
-          drainTimeout: "1200 millis",
+          drainTimeout: "3 seconds",
           autoCommitInterval: "1 minute",
           maxPollRecords: 10,
           listener: { onRevoked }
@@ -227,8 +227,8 @@ describe("drainTimeout", () => {
       const started = performance.now()
       yield* Scope.close(scope, Exit.void)
       const took = performance.now() - started
-      assert.isAbove(took, 1100)
-      assert.isBelow(took, 1700)
+      assert.isAbove(took, 2900)
+      assert.isBelow(took, 4500)
     })
   )
 
@@ -246,8 +246,9 @@ describe("drainTimeout", () => {
       const started = performance.now()
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(committed(context), 10n)
-      assert.approximately(times[0] - started, 800, 150)
-      assert.isBelow(performance.now() - started, 1300)
+      // Two thirds are for the work, five sixths for it and the listener.
+      assert.approximately(times[0] - started, 2000, 400)
+      assert.isBelow(performance.now() - started, 2950)
     })
   )
 })

@@ -144,7 +144,7 @@ describe("Rebalance contract", () => {
   live("3: records: the group waits for the commit of what was handed over", 2, ({ consume, offsets, write }) =>
     Effect.gen(function* () {
       for (const partition of [0, 1]) write(partition, 0, 10)
-      const one = yield* consume({ drainTimeout: "3 seconds" })
+      const one = yield* consume({ drainTimeout: "4 seconds" })
       const read: Array<Topic.RecordOf<typeof topic>> = []
       yield* one.records.pipe(
         Stream.runForEachArray((records) => Effect.sync(() => void read.push(...records))),
@@ -158,7 +158,8 @@ describe("Rebalance contract", () => {
       yield* one.commit(Offsets.of(read))
       const started = performance.now()
       yield* assigned(two, 1)
-      assert.isBelow(performance.now() - started, 1000)
+      // Work is given two thirds of drainTimeout.
+      assert.isBelow(performance.now() - started, 2500)
       assert.strictEqual(offsets.kept.get("t:0")?.offset, 10n)
     })
   )
@@ -166,7 +167,7 @@ describe("Rebalance contract", () => {
   live("3: a reader that never commits and waits for more holds nothing up", 2, ({ consume, write }) =>
     Effect.gen(function* () {
       for (const partition of [0, 1]) write(partition, 0, 10)
-      const one = yield* consume({ drainTimeout: "3 seconds" })
+      const one = yield* consume({ drainTimeout: "4 seconds" })
       let count = 0
       yield* one.records.pipe(
         Stream.runForEachArray((records) =>
@@ -180,7 +181,8 @@ describe("Rebalance contract", () => {
       const started = performance.now()
       const two = yield* consume()
       yield* assigned(two, 1)
-      assert.isBelow(performance.now() - started, 1500)
+      // Work is given two thirds of drainTimeout.
+      assert.isBelow(performance.now() - started, 2500)
       assert.notInclude(one.events_, "DrainTimeout")
     })
   )
@@ -378,7 +380,7 @@ describe("Rebalance contract", () => {
       assert.strictEqual((yield* one.records.pipe(Stream.take(10), Stream.runCollect)).length, 10)
       const started = performance.now()
       yield* Scope.close(scope, Exit.void)
-      assert.isBelow(performance.now() - started, 2000)
+      assert.isBelow(performance.now() - started, 4000)
     })
   )
 

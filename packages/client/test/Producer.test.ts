@@ -120,7 +120,7 @@ describe("Producer", () => {
 
   it.live("C34 a leader that a response names is gone to at once", () =>
     Effect.gen(function* () {
-      const { cluster, make } = yield* scripted(2, 1, "1 second")
+      const { cluster, make } = yield* scripted(2, 1, "5 seconds")
       const producer = yield* make({ linger: 0 })
       answering(cluster.brokers[0], () => ({ errorCode: codes.NOT_LEADER_OR_FOLLOWER, leader: [2, 5] }))
       answering(cluster.brokers[1], () => ({ baseOffset: 7n }))
@@ -128,8 +128,8 @@ describe("Producer", () => {
       assert.deepStrictEqual(metadata.offset, Option.some(7n))
       const [asked] = cluster.brokers[0].of(Produce)
       const [moved] = cluster.brokers[1].of(Produce)
-      // the backoff would be 800 ms at least
-      assert.isBelow(moved.at - asked.at, 700)
+      // the backoff would be four seconds at least
+      assert.isBelow(moved.at - asked.at, 3500)
     })
   )
 
@@ -186,7 +186,7 @@ describe("Producer", () => {
       const start = performance.now()
       const error = yield* Effect.flip(producer.send(topic, { key: null, value: "a" }))
       const waited = performance.now() - start
-      assert.isTrue(waited > 1000 && waited < 4000, `${waited} ms`)
+      assert.isTrue(waited > 1000 && waited < 8000, `${waited} ms`)
       assert.include(error.message, "NOT_ENOUGH_REPLICAS_AFTER_APPEND")
       assert.include(error.message, "may have been written")
     })
@@ -201,7 +201,7 @@ describe("Producer", () => {
       const sending = yield* Effect.forkChild(producer.sendAll(topic, records), { startImmediately: true })
       const start = performance.now()
       const error = yield* Effect.flip(producer.send(topic, { key: null, value: "x".repeat(100) }))
-      assert.isBelow(performance.now() - start, 2000)
+      assert.isBelow(performance.now() - start, 4000)
       assert.strictEqual(error._tag === "ProducerError" && error.reason._tag, "BufferExhausted")
       yield* Fiber.interrupt(sending)
     })

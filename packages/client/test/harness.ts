@@ -50,5 +50,5 @@ export const failure = <A, R, Tag extends Reason["_tag"]>(
 /** Waits until a condition holds; for what happens on the far side of a socket. */
 export const until = (holds: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => (holds() ? Effect.void : Effect.andThen(Effect.sleep(2), until(holds)))).pipe(
-    Effect.timeoutOrElse({ duration: 5000, orElse: () => Effect.die(new Error("waited 5 s in vain")) })
+    Effect.timeoutOrElse({ duration: 15_000, orElse: () => Effect.die(new Error("waited 15 s in vain")) })
   )

@@ -35,6 +35,9 @@ const live = (
     )
   )
 
+/** What members are told of their protocol, and say when they ask for their share. */
+const range = { protocolType: "consumer", protocolName: "range" }
+
 const fill = (from: number, count: number) =>
   Effect.gen(function* () {
     const producer = yield* Producer.make()
@@ -185,12 +188,14 @@ describe("Groups, by requests", () => {
       assert.deepInclude(joined, { errorCode: 0, generationId: 1, leader: first.memberId, protocolName: "range" })
       assert.strictEqual(joined.members.length, 1)
       const place = { groupId: "g", memberId: first.memberId, generationId: 1 }
-      const wrong = yield* ask(SyncGroup, { ...place, generationId: 7, assignments: [] })
+      const wrong = yield* ask(SyncGroup, { ...range, ...place, generationId: 7, assignments: [] })
       assert.strictEqual(wrong.errorCode, codes.ILLEGAL_GENERATION)
-      const other = yield* ask(SyncGroup, { ...place, protocolName: "roundrobin", assignments: [] })
+      const other = yield* ask(SyncGroup, { ...range, ...place, protocolName: "roundrobin", assignments: [] })
       assert.strictEqual(other.errorCode, codes.INCONSISTENT_GROUP_PROTOCOL)
       const assignments = [{ memberId: first.memberId, assignment: new Uint8Array([9]) }]
-      const synced = yield* ask(SyncGroup, { ...place, assignments })
+      const silent = yield* ask(SyncGroup, { ...place, assignments: [] })
+      assert.strictEqual(silent.errorCode, codes.INCONSISTENT_GROUP_PROTOCOL)
+      const synced = yield* ask(SyncGroup, { ...range, ...place, assignments })
       assert.deepStrictEqual([...synced.assignment], [9])
       assert.strictEqual((yield* ask(Heartbeat, place)).errorCode, 0)
       assert.strictEqual((yield* ask(Heartbeat, { ...place, generationId: 0 })).errorCode, codes.ILLEGAL_GENERATION)
@@ -208,7 +213,7 @@ describe("Groups, by requests", () => {
       const { ask, join } = yield* raw
       const { memberId } = yield* join("", { groupInstanceId: "a", sessionTimeoutMs: 100 })
       const place = { groupId: "g", memberId, groupInstanceId: "a", generationId: 1 }
-      yield* ask(SyncGroup, { ...place, assignments: [{ memberId, assignment: new Uint8Array([1]) }] })
+      yield* ask(SyncGroup, { ...range, ...place, assignments: [{ memberId, assignment: new Uint8Array([1]) }] })
       assert.strictEqual((yield* ask(Heartbeat, place)).errorCode, 0)
       yield* Effect.sleep(250)
       assert.strictEqual((yield* ask(Heartbeat, place)).errorCode, codes.UNKNOWN_MEMBER_ID)
@@ -221,7 +226,7 @@ describe("Groups, by requests", () => {
       const first = yield* join("", { groupInstanceId: "a" })
       const place = { groupId: "g", groupInstanceId: "a", generationId: 1 }
       const assignments = [{ memberId: first.memberId, assignment: new Uint8Array([1]) }]
-      yield* ask(SyncGroup, { ...place, memberId: first.memberId, assignments })
+      yield* ask(SyncGroup, { ...range, ...place, memberId: first.memberId, assignments })
       const second = yield* join("", { groupInstanceId: "a" })
       assert.deepInclude(second, { errorCode: 0, generationId: 1, skipAssignment: true, leader: second.memberId })
       const heartbeat = yield* ask(Heartbeat, { ...place, memberId: first.memberId })
@@ -236,7 +241,7 @@ describe("Groups, by requests", () => {
       const one = yield* join("", { groupInstanceId: "a" })
       const assignments = [{ memberId: one.memberId, assignment: new Uint8Array([1]) }]
       const place = { groupId: "g", groupInstanceId: "a", memberId: one.memberId, generationId: 1 }
-      yield* ask(SyncGroup, { ...place, assignments })
+      yield* ask(SyncGroup, { ...range, ...place, assignments })
       const { bootstrapServers } = yield* TestBroker.TestBroker
       // A waiting answer holds up the connection that it is for.
       const other = yield* Kafka.make({ bootstrapServers })
@@ -281,7 +286,7 @@ describe("Groups, by requests", () => {
           },
           9
         ).pipe(Effect.map(({ topics }) => topics[0].partitions[0].errorCode))
-      assert.strictEqual(yield* commit({ memberId: "x", generationIdOrMemberEpoch: 3 }), codes.ILLEGAL_GENERATION)
+      assert.strictEqual(yield* commit({ memberId: "x", generationIdOrMemberEpoch: 3 }), codes.GROUP_ID_NOT_FOUND)
       assert.strictEqual(yield* commit({}), 0)
       assert.strictEqual(yield* commit({}, 17), codes.UNKNOWN_TOPIC_OR_PARTITION)
       assert.strictEqual(yield* commit({}, 1, "x".repeat(5000)), codes.OFFSET_METADATA_TOO_LARGE)
@@ -317,7 +322,7 @@ describe("Groups, by requests", () => {
       const place = { groupId: "g", groupInstanceId: "a", memberId: first.memberId, generationId: 1 }
       const states = Effect.map(ask(DescribeGroups, { groups: ["g"] }), ({ groups }) => groups[0].groupState)
       assert.strictEqual(yield* states, "CompletingRebalance")
-      yield* ask(SyncGroup, { ...place, assignments })
+      yield* ask(SyncGroup, { ...range, ...place, assignments })
       const [described] = (yield* ask(DescribeGroups, { groups: ["g"] })).groups
       assert.deepInclude(described, { groupState: "Stable", protocolType: "consumer", protocolData: "range" })
       assert.deepStrictEqual([...described.members[0].memberAssignment], [7])

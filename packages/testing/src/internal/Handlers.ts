@@ -4,12 +4,15 @@
  * @since 0.1.0
  */
 import { handler as apiVersions } from "./apis/ApiVersions.ts"
+import { handler as consumerGroupDescribe } from "./apis/ConsumerGroupDescribe.ts"
+import { handler as consumerGroupHeartbeat } from "./apis/ConsumerGroupHeartbeat.ts"
 import { handler as createPartitions } from "./apis/CreatePartitions.ts"
 import { handler as createTopics } from "./apis/CreateTopics.ts"
 import { handler as deleteGroups } from "./apis/DeleteGroups.ts"
 import { handler as deleteRecords } from "./apis/DeleteRecords.ts"
 import { handler as deleteTopics } from "./apis/DeleteTopics.ts"
 import { handler as describeCluster } from "./apis/DescribeCluster.ts"
+import { handler as describeConfigs } from "./apis/DescribeConfigs.ts"
 import { handler as describeGroups } from "./apis/DescribeGroups.ts"
 import { handler as fetch } from "./apis/Fetch.ts"
 import { handler as findCoordinator } from "./apis/FindCoordinator.ts"
@@ -30,12 +33,15 @@ import type { AnyHandler } from "./Exchange.ts"
 
 const all: ReadonlyArray<AnyHandler> = [
   apiVersions,
+  consumerGroupDescribe,
+  consumerGroupHeartbeat,
   createPartitions,
   createTopics,
   deleteGroups,
   deleteRecords,
   deleteTopics,
   describeCluster,
+  describeConfigs,
   describeGroups,
   fetch,
   findCoordinator,

@@ -17,7 +17,7 @@ const remove = (cluster: Cluster, groupId: string): number => {
   const group = cluster.groups.get(groupId)
   if (group === undefined) return codes.GROUP_ID_NOT_FOUND
   if (group.members.size > 0) return codes.NON_EMPTY_GROUP
-  group.state = "Dead"
+  if (group.type === "classic") group.state = "Dead"
   cluster.groups.delete(groupId)
   return codes.NONE
 }

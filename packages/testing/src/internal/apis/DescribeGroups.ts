@@ -61,10 +61,14 @@ const describe = ({
 
 const answerFor = (cluster: Cluster, groupId: string, errorCode: number, version: number) => {
   if (errorCode !== codes.NONE) return unknown(groupId, errorCode)
-  const group = cluster.groups.get(groupId)
+  const group = Groups.classic(cluster, groupId)
   if (group !== undefined) return describe(group)
   const isMissing = version >= missingVersion && atLeast(cluster.release, "4.0")
-  return unknown(groupId, isMissing ? codes.GROUP_ID_NOT_FOUND : codes.NONE, "Dead")
+  if (!isMissing) return unknown(groupId, codes.NONE, "Dead")
+  const errorMessage = cluster.groups.has(groupId)
+    ? `Group ${groupId} is not a classic group.`
+    : `Group ${groupId} not found.`
+  return { ...unknown(groupId, codes.GROUP_ID_NOT_FOUND, "Dead"), errorMessage }
 }
 
 /** @internal */

@@ -16,7 +16,7 @@ export const handler: Handler<HeartbeatRequest, HeartbeatResponse> = {
     const { generationId, groupId, groupInstanceId, memberId } = message
     const errorCode = Groups.check(cluster, groupId, node)
     if (errorCode !== codes.NONE) return answer({ errorCode })
-    const group = cluster.groups.get(groupId)
+    const group = Groups.classic(cluster, groupId)
     answer({ errorCode: group?.heartbeat(memberId, groupInstanceId, generationId) ?? codes.UNKNOWN_MEMBER_ID })
   }
 }

@@ -35,9 +35,12 @@ export const handler: Handler<JoinGroupRequest, JoinGroupResponse> = {
     if (sessionTimeoutMs < least || sessionTimeoutMs > most) {
       return answer(refused(memberId, codes.INVALID_SESSION_TIMEOUT))
     }
+    const group = Groups.classicToJoin(cluster, groupId)
+    // Kafka can mix the protocols in one group; here it is as with group.consumer.migration.policy=disabled.
+    if (group === undefined) return answer(refused(memberId, codes.INCONSISTENT_GROUP_PROTOCOL))
     const joiner = { clientId: clientId ?? "", clientHost: `/${remote}`, version }
     // Before version 7 there is no null in the name.
-    Groups.of(cluster, groupId).join(message, joiner, (response) =>
+    group.join(message, joiner, (response) =>
       answer({ ...response, protocolName: response.protocolName ?? (version < 7 ? "" : null) })
     )
   }

@@ -12,8 +12,6 @@ import type { Handler } from "../Exchange.ts"
 const isIn = (names: ReadonlyArray<string>, name: string): boolean =>
   names.length === 0 || names.some((one) => one.toLowerCase() === name.toLowerCase())
 
-const groupType = "Classic"
-
 /** @internal */
 export const handler: Handler<ListGroupsRequest, ListGroupsResponse> = {
   api: ListGroups,
@@ -22,12 +20,12 @@ export const handler: Handler<ListGroupsRequest, ListGroupsResponse> = {
     const { statesFilter, typesFilter } = message
     const groups = [...cluster.groups.values()]
       .filter(({ groupId }) => Coordinators.isAt(cluster, "group", groupId, node))
-      .filter(({ state }) => isIn(statesFilter, state) && isIn(typesFilter, groupType))
-      .map(({ groupId, protocolType, state }) => ({
+      .filter(({ state, type }) => isIn(statesFilter, state) && isIn(typesFilter, type))
+      .map(({ groupId, protocolType, state, type }) => ({
         groupId,
         protocolType: protocolType ?? "",
         groupState: state,
-        groupType: groupType.toLowerCase()
+        groupType: type
       }))
     answer({ errorCode: codes.NONE, groups })
   }

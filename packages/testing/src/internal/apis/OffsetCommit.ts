@@ -13,6 +13,11 @@ import type * as Wire from "@kafka-effect/protocol/Wire"
 import * as Cluster from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
 import * as Groups from "../groups/Groups.ts"
+import { atLeast } from "../Release.ts"
+
+/** The first versions whose generation may be a member's epoch, and that name topics by their ids. */
+const epochVersion = 9
+const idVersion = 10
 
 /** Kafka's `offset.metadata.max.bytes`. */
 const maxMetadataBytes = 4096
@@ -31,15 +36,32 @@ const answerAll = (
   }))
 })
 
+/** The partitions of a request, by topic id. */
+const placesOf = (
+  cluster: Cluster.Cluster,
+  { topics }: OffsetCommitRequest,
+  version: number
+): ReadonlyArray<readonly [topicId: string, partition: number]> =>
+  topics.flatMap(({ name, partitions, topicId }) => {
+    const topic = Cluster.topicOf(cluster, version >= idVersion ? { topicId } : { name })
+    return topic === undefined ? [] : partitions.map(({ partitionIndex }) => [topic.id, partitionIndex] as const)
+  })
+
 /** Whether the group takes commits of who commits. */
-const membership = (cluster: Cluster.Cluster, message: OffsetCommitRequest): number => {
+const membership = (cluster: Cluster.Cluster, message: OffsetCommitRequest, version: number): number => {
   const { generationIdOrMemberEpoch: generation, groupId, groupInstanceId, memberId } = message
   const group = cluster.groups.get(groupId)
-  if (generation < 0 && memberId === "" && groupInstanceId === null) {
-    // Whoever is in no group commits as he likes, as long as there are no members.
-    return group === undefined || group.members.size === 0 ? codes.NONE : codes.UNKNOWN_MEMBER_ID
+  // Whoever is in no group commits as he likes, as long as there are no members.
+  if (generation < 0 && (group === undefined || group.members.size === 0)) return codes.NONE
+  if (group === undefined) {
+    const saysMissing = version >= epochVersion && atLeast(cluster.release, "4.0")
+    return saysMissing ? codes.GROUP_ID_NOT_FOUND : codes.ILLEGAL_GENERATION
   }
-  if (group === undefined) return codes.ILLEGAL_GENERATION
+  if (group.type === "consumer") {
+    const errorCode = group.checkCommit(memberId, generation, placesOf(cluster, message, version))
+    return errorCode !== codes.UNKNOWN_MEMBER_ID && version < epochVersion ? codes.UNSUPPORTED_VERSION : errorCode
+  }
+  if (generation < 0 && memberId === "" && groupInstanceId === null) return codes.UNKNOWN_MEMBER_ID
   const errorCode = group.check(memberId, groupInstanceId, generation)
   if (errorCode !== codes.NONE) return errorCode
   group.heartbeat(memberId, groupInstanceId, generation)
@@ -52,17 +74,17 @@ export const handler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
   refuse: (request, errorCode) => answerAll(request, () => errorCode),
   handle: (cluster, { answer, message, node, version }) => {
     const { groupId } = message
-    const refused = Groups.check(cluster, groupId, node) || membership(cluster, message)
+    const refused = Groups.check(cluster, groupId, node) || membership(cluster, message, version)
     if (refused !== codes.NONE) return answer(answerAll(message, () => refused))
     const { offsets } = Groups.of(cluster, groupId)
     const errors = new Map<string, number>()
     for (const { name, partitions, topicId } of message.topics) {
-      const topic = Cluster.topicOf(cluster, version >= 10 ? { topicId } : { name })
+      const topic = Cluster.topicOf(cluster, version >= idVersion ? { topicId } : { name })
       for (const { committedLeaderEpoch, committedMetadata, committedOffset, partitionIndex } of partitions) {
         const metadata = committedMetadata ?? ""
         const place = `${name} ${topicId} ${partitionIndex}`
         if (topic?.partitions[partitionIndex] === undefined) {
-          const isById = topic === undefined && version >= 10
+          const isById = topic === undefined && version >= idVersion
           errors.set(place, isById ? codes.UNKNOWN_TOPIC_ID : codes.UNKNOWN_TOPIC_OR_PARTITION)
         } else if (Buffer.byteLength(metadata) > maxMetadataBytes) errors.set(place, codes.OFFSET_METADATA_TOO_LARGE)
         else {

@@ -13,7 +13,7 @@ import {
 import * as WireCodec from "@kafka-effect/protocol/WireCodec"
 import { WireError } from "@kafka-effect/protocol/WireError"
 import type { Handler } from "../Exchange.ts"
-import type { ClassicGroup } from "../groups/ClassicGroup.ts"
+import type { Group } from "../groups/Groups.ts"
 import * as Groups from "../groups/Groups.ts"
 
 const protocolType = "consumer"
@@ -30,12 +30,17 @@ const topicsOf = (metadata: Uint8Array): ReadonlyArray<string> => {
   }
 }
 
-const subscribed = ({ members, protocolName }: ClassicGroup): ReadonlySet<string> =>
-  new Set(
+/** Whether a member of the group subscribes to a topic. */
+const subscription = (group: Group): ((topic: string) => boolean) => {
+  if (group.type === "consumer") return (topic) => group.isSubscribedTo(topic)
+  const { members, protocolName } = group
+  const topics = new Set(
     [...members.values()].flatMap(({ protocols }) =>
       topicsOf(protocols.find(({ name }) => name === protocolName)?.metadata ?? new Uint8Array(0))
     )
   )
+  return (topic) => topics.has(topic)
+}
 
 /** @internal */
 export const handler: Handler<OffsetDeleteRequest, OffsetDeleteResponse> = {
@@ -50,13 +55,13 @@ export const handler: Handler<OffsetDeleteRequest, OffsetDeleteResponse> = {
     if (group.members.size > 0 && group.protocolType !== protocolType) {
       return answer({ errorCode: codes.NON_EMPTY_GROUP, topics: [] })
     }
-    const inUse = subscribed(group)
+    const isInUse = subscription(group)
     answer({
       errorCode: codes.NONE,
       topics: topics.map(({ name, partitions }) => ({
         name,
         partitions: partitions.map(({ partitionIndex }) => {
-          if (inUse.has(name)) return { partitionIndex, errorCode: codes.GROUP_SUBSCRIBED_TO_TOPIC }
+          if (isInUse(name)) return { partitionIndex, errorCode: codes.GROUP_SUBSCRIBED_TO_TOPIC }
           const isThere = cluster.topics.get(name)?.partitions[partitionIndex] !== undefined
           group.offsets.delete(name, partitionIndex)
           return { partitionIndex, errorCode: isThere ? codes.NONE : codes.UNKNOWN_TOPIC_OR_PARTITION }

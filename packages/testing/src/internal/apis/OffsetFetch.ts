@@ -72,8 +72,10 @@ export const handler: Handler<OffsetFetchRequest, OffsetFetchResponse> = {
       return answer({ topics: topicsOf(cluster, groupId, asked, false).map(withoutId) })
     }
     answer({
-      groups: message.groups.map(({ groupId, topics }) => {
-        const errorCode = Groups.check(cluster, groupId, node)
+      groups: message.groups.map(({ groupId, memberEpoch, memberId, topics }) => {
+        const errorCode =
+          Groups.check(cluster, groupId, node) ||
+          (Groups.consumer(cluster, groupId)?.checkFetch(memberId, memberEpoch) ?? codes.NONE)
         const isById = version >= 10
         const found = errorCode === codes.NONE ? topicsOf(cluster, groupId, topics, isById) : []
         return { groupId, errorCode, topics: isById ? found : found.map(withoutId) }

@@ -40,8 +40,9 @@ const skipVersion = 9
 
 /** @internal */
 export class ClassicGroup {
+  readonly type = "classic"
   readonly groupId: string
-  readonly offsets = new GroupOffsets()
+  readonly offsets: GroupOffsets
   state: State = "Empty"
   generation = 0
   protocolType: string | null = null
@@ -55,8 +56,9 @@ export class ClassicGroup {
   private readonly options: Options
   private cancelRebalance: () => void = () => {}
 
-  constructor(groupId: string, options: Options) {
+  constructor(groupId: string, options: Options, offsets = new GroupOffsets()) {
     this.groupId = groupId
+    this.offsets = offsets
     this.options = options
   }
 
