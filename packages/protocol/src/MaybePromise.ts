@@ -33,5 +33,5 @@ export const blocksPerTurn = 64
  * @category combinators
  * @since 0.1.0
  */
-export const map = <A, B>(value: MaybePromise<A>, f: (value: A) => B): MaybePromise<B> =>
+export const map = <A, B>(value: MaybePromise<A>, f: (value: A) => MaybePromise<B>): MaybePromise<B> =>
   value instanceof Promise ? value.then(f) : f(value)

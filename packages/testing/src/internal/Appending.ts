@@ -4,12 +4,13 @@
  * @since 0.1.0
  */
 import { codes } from "@kafka-effect/protocol/ErrorCode"
-import type * as MaybePromise from "@kafka-effect/protocol/MaybePromise"
+import * as MaybePromise from "@kafka-effect/protocol/MaybePromise"
 import type { Record } from "@kafka-effect/protocol/Record"
 import * as RecordBatch from "@kafka-effect/protocol/RecordBatch"
 import * as Records from "@kafka-effect/protocol/Records"
 import { WireError } from "@kafka-effect/protocol/WireError"
-import { type Cluster, notify, type Partition, topicSetting } from "./Cluster.ts"
+import { type Cluster, notify, type Partition, type Topic, topicSetting } from "./Cluster.ts"
+import * as OldFormats from "./OldFormats.ts"
 import type { LogBatch } from "./PartitionLog.ts"
 
 /** Why nothing is appended. @internal */
@@ -20,10 +21,8 @@ export interface Refused {
   readonly records?: ReadonlyArray<readonly [index: number, message: string]>
 }
 
-/** A batch that may be appended. @internal */
-export interface Accepted {
-  readonly batch: RecordBatch.RecordBatch
-}
+/** What may be appended: a batch, or records for a log in the format of old. @internal */
+export type Accepted = { readonly batch: RecordBatch.RecordBatch } | OldFormats.Messages
 
 /** @internal */
 export type Checked = Refused | Accepted
@@ -47,12 +46,37 @@ const isRefused = (error: unknown): Refused => {
   throw error
 }
 
-/** Whether the batch may be appended, as far as it alone is concerned. @internal */
+const maxBytesOf = (cluster: Cluster, topic: Topic): number =>
+  Number(topicSetting(cluster, topic, "max.message.bytes", "message.max.bytes") ?? defaultMaxBytes)
+
+const isAppendTimeOf = (cluster: Cluster, topic: Topic): boolean =>
+  topicSetting(cluster, topic, "message.timestamp.type", "log.message.timestamp.type") === "LogAppendTime"
+
+/** Whether records may be appended, as far as they alone are concerned. @internal */
 export const check = (
+  cluster: Cluster,
+  partition: Partition,
+  bytes: Uint8Array | null,
+  { version }: { readonly version: number }
+): MaybePromise.MaybePromise<Checked> => {
+  if (version >= 3) return checkBatch(cluster, partition, bytes, version)
+  try {
+    const sent = bytes ?? new Uint8Array(0)
+    const [first] = Records.split(sent).batches
+    // Some clients send what only later versions have; brokers have always taken it.
+    if (first?.magic === 2 && cluster.release.magic === 2) return checkBatch(cluster, partition, sent, version)
+    const checked = OldFormats.check(cluster.release, sent, maxBytesOf(cluster, partition.topic))
+    return checked instanceof Promise ? checked.catch(isRefused) : checked
+  } catch (error) {
+    return isRefused(error)
+  }
+}
+
+const checkBatch = (
   cluster: Cluster,
   { topic }: Partition,
   bytes: Uint8Array | null,
-  { version }: { readonly version: number }
+  version: number
 ): MaybePromise.MaybePromise<Checked> => {
   if (bytes === null || bytes.length === 0) return { code: codes.INVALID_RECORD, message: "there are no records" }
   try {
@@ -60,10 +84,15 @@ export const check = (
     const [batch] = batches
     if (batch === undefined || partialBytes > 0) return { code: codes.CORRUPT_MESSAGE, message: "a batch is cut off" }
     if (batches.length > 1) return { code: codes.INVALID_RECORD, message: "more than one batch for a partition" }
-    if (batch.magic !== 2 || version < 3) {
-      return { code: codes.UNSUPPORTED_FOR_MESSAGE_FORMAT, message: "record batches of format v2 are wanted" }
+    if (batch.magic !== 2) {
+      const message = `Produce requests with version ${version} are only allowed to contain record batches with magic version 2`
+      return OldFormats.invalid(cluster.release, message)
     }
-    const limit = Number(topicSetting(cluster, topic, "max.message.bytes", "message.max.bytes") ?? defaultMaxBytes)
+    if (batch.compression === "zstd" && version < 7) {
+      const message = `Produce requests with version ${version} are not allowed to use ZStandard compression`
+      return { code: codes.UNSUPPORTED_COMPRESSION_TYPE, message }
+    }
+    const limit = maxBytesOf(cluster, topic)
     if (batch.bytes.length > limit) {
       const message = `The record batch size in the append to ${topic.name} is ${batch.bytes.length} bytes which exceeds the maximum configured value of ${limit}.`
       return { code: codes.MESSAGE_TOO_LARGE, message }
@@ -91,34 +120,62 @@ export const check = (
 export const append = (
   cluster: Cluster,
   partition: Partition,
-  { batch }: Accepted,
+  accepted: Accepted,
   _acks: number
-): Refused | Appended => {
+): MaybePromise.MaybePromise<Refused | Appended> => {
+  if ("records" in accepted) return appendMessages(cluster, partition, accepted)
+  const { batch } = accepted
   const { leaderEpoch, log, topic } = partition
   const verdict = log.producers.check(batch)
   if (verdict._tag === "Refused") return verdict
   if (verdict._tag === "Duplicate") return verdict
   const time = cluster.loop.wallTime()
-  const isAppendTime =
-    topicSetting(cluster, topic, "message.timestamp.type", "log.message.timestamp.type") === "LogAppendTime"
+  const isAppendTime = isAppendTimeOf(cluster, topic)
   const bytes = RecordBatch.appended(batch, {
     baseOffset: log.endOffset,
     partitionLeaderEpoch: leaderEpoch,
     ...(isAppendTime ? { appendTime: time } : {})
   })
   const logAppendTime = isAppendTime ? time : -1
-  return { baseOffset: write(cluster, partition, bytes, logAppendTime).baseOffset, logAppendTime }
+  return write(cluster, partition, bytes, logAppendTime)
 }
 
 /** Puts a batch that has its offsets at the end of the log. @internal */
-export const write = ({ loop }: Cluster, partition: Partition, bytes: Uint8Array, logAppendTime: number): LogBatch => {
+export const write = (cluster: Cluster, partition: Partition, bytes: Uint8Array, logAppendTime: number): Appended => {
   const { log } = partition
   const header = RecordBatch.header(bytes)
   const { baseOffset, lastOffset, maxTimestamp } = header
-  const entry: LogBatch = { bytes, header, baseOffset, lastOffset, maxTimestamp, appendedAt: loop.wallTime() }
-  log.append(entry)
-  log.highWatermark = log.endOffset
   log.producers.append(header, baseOffset, logAppendTime)
+  const entry = { bytes, header, baseOffset, lastOffset, maxTimestamp, appendedAt: cluster.loop.wallTime() }
+  return enter(partition, [entry], logAppendTime)
+}
+
+const enter = (partition: Partition, entries: ReadonlyArray<LogBatch>, logAppendTime: number): Appended => {
+  const { log } = partition
+  for (const entry of entries) log.append(entry)
+  log.highWatermark = log.endOffset
   notify(partition)
-  return entry
+  return { baseOffset: entries[0].baseOffset, logAppendTime }
+}
+
+/** Compressed messages of magic 0 have their offsets inside: others may append while they are compressed again. */
+const appendMessages = (
+  cluster: Cluster,
+  partition: Partition,
+  messages: OldFormats.Messages
+): MaybePromise.MaybePromise<Refused | Appended> => {
+  const { leaderEpoch, log, topic } = partition
+  const { magic } = cluster.release
+  if (messages.records.length === 0) return { baseOffset: BigInt(-1), logAppendTime: -1 }
+  if (magic === 2) throw new Error("a log of record batches takes no messages")
+  const baseOffset = log.endOffset
+  const now = cluster.loop.wallTime()
+  const isAppendTime = magic === 1 && isAppendTimeOf(cluster, topic)
+  return MaybePromise.map(OldFormats.place(messages, { magic, baseOffset, now, isAppendTime }), (entries) => {
+    if (partition.leaderEpoch !== leaderEpoch) return { code: codes.NOT_LEADER_OR_FOLLOWER }
+    if (log.endOffset !== baseOffset) return appendMessages(cluster, partition, messages)
+    const limit = maxBytesOf(cluster, topic)
+    if (entries.some(({ bytes }) => bytes.length > limit)) return { code: codes.MESSAGE_TOO_LARGE }
+    return enter(partition, entries, isAppendTime ? now : -1)
+  })
 }

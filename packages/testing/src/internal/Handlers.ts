@@ -14,6 +14,7 @@ import { handler as deleteGroups } from "./apis/DeleteGroups.ts"
 import { handler as deleteRecords } from "./apis/DeleteRecords.ts"
 import { handler as deleteTopics } from "./apis/DeleteTopics.ts"
 import { handler as describeCluster } from "./apis/DescribeCluster.ts"
+import { handler as describeConfigs } from "./apis/DescribeConfigs.ts"
 import { handler as describeGroups } from "./apis/DescribeGroups.ts"
 import { handler as describeProducers } from "./apis/DescribeProducers.ts"
 import { handler as describeTransactions } from "./apis/DescribeTransactions.ts"
@@ -50,6 +51,7 @@ const all: ReadonlyArray<AnyHandler> = [
   deleteRecords,
   deleteTopics,
   describeCluster,
+  describeConfigs,
   describeGroups,
   describeProducers,
   describeTransactions,

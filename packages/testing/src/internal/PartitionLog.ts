@@ -52,7 +52,8 @@ export class PartitionLog {
   append(batch: LogBatch): void {
     const epoch = batch.header.partitionLeaderEpoch
     const last = this.epochs.at(-1)
-    if (last === undefined || epoch > last.epoch) this.epochs.push({ epoch, startOffset: batch.baseOffset })
+    // Formats before v2 tell none.
+    if (epoch > (last?.epoch ?? -1)) this.epochs.push({ epoch, startOffset: batch.baseOffset })
     this.batches.push(batch)
     this.endOffset = batch.lastOffset + one
     this.follow(batch)

@@ -6,10 +6,12 @@
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { Fetch, type FetchRequest, type FetchResponse, type PartitionData } from "@kafka-effect/protocol/messages/Fetch"
 import type * as Wire from "@kafka-effect/protocol/Wire"
+import { WireError } from "@kafka-effect/protocol/WireError"
 import * as Cluster from "../Cluster.ts"
 import type { Exchange, Handler } from "../Exchange.ts"
 import type { Plan, Wanted } from "../FetchSessions.ts"
 import * as Leadership from "../Leadership.ts"
+import * as OldFormats from "../OldFormats.ts"
 import type { LogBatch, PartitionLog } from "../PartitionLog.ts"
 
 type Answer = Wire.Input<PartitionData>
@@ -41,6 +43,7 @@ const abortedIn = (log: PartitionLog, batches: ReadonlyArray<LogBatch>) => {
 interface Read {
   readonly wanted: Wanted
   readonly answer: Answer
+  readonly batches: ReadonlyArray<LogBatch>
   readonly bytes: number
   /** What is answered of it besides records, as far as it changes. */
   readonly state: string
@@ -58,7 +61,13 @@ const read = (
   const partition = topic?.partitions[index]
   const refuse = (code: number, more: Partial<Answer> = {}): Read => {
     // Errors are always told.
-    return { wanted, answer: { ...refused(index, code), ...more }, bytes: 0, state: `${code} ${cluster.random()}` }
+    return {
+      wanted,
+      answer: { ...refused(index, code), ...more },
+      batches: [],
+      bytes: 0,
+      state: `${code} ${cluster.random()}`
+    }
   }
   if (topic === undefined && version >= 13) return refuse(codes.UNKNOWN_TOPIC_ID)
   const code = Leadership.check(partition, node, currentLeaderEpoch)
@@ -90,7 +99,7 @@ const read = (
     abortedTransactions: isCommitted ? abortedIn(log, batches) : null,
     records: batches.length === 0 ? noRecords : together(batches)
   }
-  return { wanted, answer, bytes, state: `0 ${highWatermark} ${startOffset}` }
+  return { wanted, answer, batches, bytes, state: `0 ${highWatermark} ${startOffset}` }
 }
 
 const readAll = (
@@ -99,10 +108,11 @@ const readAll = (
   { wanted }: Plan
 ): ReadonlyArray<Read> => {
   let room = exchange.version < 3 ? Number.POSITIVE_INFINITY : exchange.message.maxBytes
-  let isFirst = exchange.version >= 3
+  let isFirst = true
   return wanted.map((one) => {
     const found = read(cluster, exchange, one, room, isFirst)
-    if (found.bytes > 0) isFirst = false
+    // Before version 3, records are cut off where a partition's limit is.
+    if (found.bytes > 0) isFirst = exchange.version < 3
     room = Math.max(0, room - found.bytes)
     return found
   })
@@ -124,6 +134,30 @@ const respond = (exchange: Exchange<FetchRequest, FetchResponse>, plan: Plan, re
   const told = reads.filter(({ bytes, state, wanted }) => plan.isNews(wanted, state) || bytes > 0)
   plan.answered(reads.filter(({ bytes }) => bytes > 0).map(({ wanted }) => wanted))
   exchange.answer({ sessionId: plan.sessionId, responses: byTopic(plan.isIncremental ? told : reads) })
+}
+
+/** The answer for who can read only formats of old. */
+const respondOld = async (
+  cluster: Cluster.Cluster,
+  exchange: Exchange<FetchRequest, FetchResponse>,
+  plan: Plan,
+  reads: ReadonlyArray<Read>,
+  magic: 0 | 1
+): Promise<void> => {
+  const converted = reads.map(async (read): Promise<Read> => {
+    const { answer, batches, wanted } = read
+    try {
+      const records = await OldFormats.downConvert(batches, magic, wanted.fetchOffset)
+      const limit = exchange.version < 3 ? wanted.partitionMaxBytes : records.length
+      return { ...read, answer: { ...answer, records: records.subarray(0, limit) } }
+    } catch (error) {
+      // Message sets have no zstd.
+      if (!(error instanceof WireError)) throw error
+      return { ...read, answer: refused(wanted.partition, codes.UNSUPPORTED_COMPRESSION_TYPE) }
+    }
+  })
+  const all = await Promise.all(converted)
+  cluster.loop.post(() => respond(exchange, plan, all))
 }
 
 /** @internal */
@@ -162,7 +196,8 @@ export const handler: Handler<FetchRequest, FetchResponse> = {
       )
       const rest = message.maxWaitMs - (loop.now() - start)
       if (rest <= 0 || bytes >= message.minBytes || isFailed || plan.wanted.length === 0) {
-        return void respond(exchange, plan, reads)
+        if (version >= 4) return void respond(exchange, plan, reads)
+        return void respondOld(cluster, exchange, plan, reads, version < 2 ? 0 : 1)
       }
       cancel = loop.after(rest, look)
       for (const { waiting } of partitions) waiting.add(look)

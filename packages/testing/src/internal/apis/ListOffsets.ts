@@ -63,17 +63,22 @@ const find = (log: PartitionLog, timestamp: bigint, isolationLevel: number): Fou
   return byTime(log, limit, Number(timestamp))
 }
 
-/** Version 0 gives ends of segments; this log has one segment. */
-const oldStyle = (log: PartitionLog, { maxNumOffsets, timestamp }: ListOffsetsPartition): ReadonlyArray<bigint> => {
-  const all =
-    timestamp === earliest || log.startOffset === log.highWatermark
-      ? [log.startOffset]
-      : timestamp === latest
-        ? [log.highWatermark, log.startOffset]
-        : (log.batches[0]?.appendedAt ?? 0) <= Number(timestamp)
-          ? [log.startOffset]
-          : []
-  return all.slice(0, Math.max(0, maxNumOffsets))
+/** Version 0 gives the beginnings of segments and the end, each with the time of its last change; this log has one segment. */
+const oldStyle = (
+  log: PartitionLog,
+  { maxNumOffsets, timestamp }: ListOffsetsPartition,
+  now: number
+): ReadonlyArray<bigint> => {
+  const { batches, highWatermark, startOffset } = log
+  const times = [{ offset: startOffset, changedAt: batches.at(-1)?.appendedAt ?? now }]
+  if (batches.length > 0) times.unshift({ offset: highWatermark, changedAt: now })
+  const found =
+    timestamp === latest
+      ? times
+      : times.filter(({ changedAt }, index) =>
+          timestamp === earliest ? index === times.length - 1 : changedAt <= Number(timestamp)
+        )
+  return found.map(({ offset }) => offset).slice(0, Math.max(0, maxNumOffsets))
 }
 
 const answerFor = async (
@@ -88,7 +93,8 @@ const answerFor = async (
   const partition = cluster.topics.get(name)?.partitions[partitionIndex]
   const errorCode = Leadership.check(partition, node, currentLeaderEpoch)
   if (partition === undefined || errorCode !== codes.NONE) return { partitionIndex, errorCode }
-  if (version === 0) return { partitionIndex, errorCode, oldStyleOffsets: oldStyle(partition.log, asked) }
+  if (version === 0)
+    return { partitionIndex, errorCode, oldStyleOffsets: oldStyle(partition.log, asked, cluster.loop.wallTime()) }
   const found = await find(partition.log, timestamp, isolationLevel)
   const leaderEpoch = found.offset < 0 ? -1 : Leadership.epochAt(partition.log, found.offset)
   return { partitionIndex, errorCode, ...found, ...(version < 4 ? {} : { leaderEpoch }) }

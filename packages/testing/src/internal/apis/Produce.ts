@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { codes } from "@kafka-effect/protocol/ErrorCode"
+import * as MaybePromise from "@kafka-effect/protocol/MaybePromise"
 import {
   type PartitionProduceData,
   type PartitionProduceResponse,
@@ -45,7 +46,7 @@ const answerFor = (
   { message, node, version }: Exchange<ProduceRequest, ProduceResponse>,
   { name, topicId }: TopicProduceData,
   { index, records }: PartitionProduceData
-): PartitionAnswer | Promise<PartitionAnswer> => {
+): MaybePromise.MaybePromise<PartitionAnswer> => {
   const topic = Cluster.topicOf(cluster, version >= 13 ? { topicId } : { name })
   const partition = topic?.partitions[index]
   if (topic === undefined && version >= 13) return refused(index, { code: codes.UNKNOWN_TOPIC_ID })
@@ -56,25 +57,26 @@ const answerFor = (
     return { ...refused(index, { code }), ...(version >= 10 ? { currentLeader } : {}) }
   }
   const checked = Appending.check(cluster, partition, records, { ...message, version })
-  const finish = (result: Appending.Checked): PartitionAnswer => {
+  const finish = (result: Appending.Checked): MaybePromise.MaybePromise<PartitionAnswer> => {
     if ("code" in result) return refused(index, result)
     // Meanwhile another may lead it.
     const now = Leadership.check(partition, node, -1)
     if (now !== codes.NONE) return refused(index, { code: now })
     const refusal = inTransaction(cluster, message, version, partition, result)
     if (refusal !== undefined) return refused(index, refusal)
-    const appended = Appending.append(cluster, partition, result, message.acks)
-    if ("code" in appended) return refused(index, appended)
-    const { baseOffset, logAppendTime } = appended
-    return {
-      index,
-      errorCode: codes.NONE,
-      baseOffset,
-      logAppendTimeMs: BigInt(logAppendTime),
-      logStartOffset: partition.log.startOffset
-    }
+    return MaybePromise.map(Appending.append(cluster, partition, result, message.acks), (appended) => {
+      if ("code" in appended) return refused(index, appended)
+      const { baseOffset, logAppendTime } = appended
+      return {
+        index,
+        errorCode: codes.NONE,
+        baseOffset,
+        logAppendTimeMs: BigInt(logAppendTime),
+        logStartOffset: partition.log.startOffset
+      }
+    })
   }
-  return checked instanceof Promise ? checked.then(finish) : finish(checked)
+  return MaybePromise.map(checked, finish)
 }
 
 /** The first versions that know TRANSACTION_ABORTABLE, and that take partitions into transactions by themselves (KIP-890). */
@@ -87,9 +89,10 @@ const inTransaction = (
   { transactionalId }: ProduceRequest,
   version: number,
   partition: Cluster.Partition,
-  { batch: { isTransactional, producerEpoch, producerId } }: Appending.Accepted
+  accepted: Appending.Accepted
 ): Appending.Refused | undefined => {
-  if (!isTransactional) return undefined
+  if (!("batch" in accepted) || !accepted.batch.isTransactional) return undefined
+  const { producerEpoch, producerId } = accepted.batch
   if (transactionalId === null) return { code: codes.TRANSACTIONAL_ID_AUTHORIZATION_FAILED }
   // Before KIP-890, leaders believed what they were sent.
   if (!atLeast(cluster.release, "3.6")) return undefined

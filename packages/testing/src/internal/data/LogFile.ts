@@ -6,6 +6,7 @@
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import * as Records from "@kafka-effect/protocol/Records"
+import * as OldFormats from "../OldFormats.ts"
 import type { LogBatch, PartitionLog } from "../PartitionLog.ts"
 
 /** As Kafka names the first segment of a log. */
@@ -52,7 +53,7 @@ export class LogFile {
   /** Fills a log with what the file has; a batch that was being written when the process ended is cut off. */
   read(log: PartitionLog): void {
     const bytes = FileSystem.existsSync(this.path) ? FileSystem.readFileSync(this.path) : new Uint8Array(0)
-    for (const header of Records.split(bytes).batches) {
+    for (const header of Records.split(bytes).batches.flatMap(OldFormats.entries)) {
       const entry: LogBatch = {
         bytes: header.bytes,
         header,
