@@ -9,6 +9,7 @@
 import type { Api } from "@kafka-effect/protocol/Api"
 import type * as KafkaRecord from "@kafka-effect/protocol/Record"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
@@ -144,6 +145,16 @@ export interface Service {
   readonly moveCoordinator: (kind: "group" | "transaction", key: string, nodeId: number) => Effect.Effect<void>
   /** Stops a broker: its connections are cut, and others lead what it led, where they have replicas. */
   readonly stopBroker: (nodeId: number) => Effect.Effect<void>
+  /**
+   * Ends a broker without a word: its connections are cut, and what it led and no other replica has yet is lost, if another
+   * replica can lead. What was acknowledged with acks `all` is never among that; `delayReplication` says how much may be.
+   */
+  readonly crashBroker: (nodeId: number) => Effect.Effect<void>
+  /**
+   * How long followers take from now on to get what leaders append: until then nobody reads it, and acks `all` waits.
+   * Defaults to no time at all.
+   */
+  readonly delayReplication: (delay: Duration.Input) => Effect.Effect<void>
   /** Starts a broker that was stopped, on the port that it had. */
   readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
   /** Takes a member out of its group, as if its session had ended. */
@@ -210,6 +221,7 @@ export const make = Effect.fnUntraced(function* (
     transactions: new Map(),
     topics: new Map(),
     movedCoordinators: new Map(),
+    replicationDelay: 0,
     settings: new Map(Object.entries(options.settings ?? {})),
     configs: new Map(),
     random: () => chance.nextDoubleUnsafe()

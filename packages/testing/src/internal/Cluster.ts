@@ -68,6 +68,8 @@ export interface Cluster {
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */
   readonly movedCoordinators: Map<string, number>
+  /** How long followers take to fetch what leaders append, in milliseconds. */
+  replicationDelay: number
   /** Settings of brokers: Kafka's names and texts. */
   readonly settings: Map<string, string>
   /** What was set while brokers run, besides topics: by resource type and name (`Configs.ts`). */

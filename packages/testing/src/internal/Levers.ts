@@ -5,11 +5,13 @@
  */
 import type { Record } from "@kafka-effect/protocol/Record"
 import * as Records from "@kafka-effect/protocol/Records"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ListenError } from "../ListenError.ts"
 import type { BrokerNodes } from "./BrokerNodes.ts"
 import type { BrokerNode, Cluster, Partition } from "./Cluster.ts"
 import * as LeaderElection from "./LeaderElection.ts"
+import * as Replication from "./Replication.ts"
 
 /** @internal */
 export interface Levers {
@@ -17,6 +19,8 @@ export interface Levers {
   readonly bumpLeaderEpoch: (topic: string, partition: number) => Effect.Effect<void>
   readonly moveCoordinator: (kind: "group" | "transaction", key: string, nodeId: number) => Effect.Effect<void>
   readonly stopBroker: (nodeId: number) => Effect.Effect<void>
+  readonly crashBroker: (nodeId: number) => Effect.Effect<void>
+  readonly delayReplication: (delay: Duration.Input) => Effect.Effect<void>
   readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   readonly rebalance: (groupId: string) => Effect.Effect<void>
@@ -44,11 +48,27 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
     return found
   }
 
+  /** Stops a broker; first, something happens to what it leads. */
+  const stop = (nodeId: number, parting: (partition: Partition) => void): Effect.Effect<void> =>
+    Effect.flatMap(
+      inLoop(() => {
+        const node = nodeOf(nodeId)
+        for (const { partitions } of cluster.topics.values()) {
+          for (const partition of partitions) if (partition.leader === nodeId) parting(partition)
+        }
+        // From here on nothing is appended.
+        LeaderElection.brokerStopped(cluster, nodeId)
+        return node
+      }),
+      nodes.stop
+    )
+
   return {
     moveLeader: (topic, partition, nodeId) =>
       inLoop(() => {
         partitionOf(topic, partition)
         if (!nodeOf(nodeId).isUp) throw new Error(`broker ${nodeId} is stopped: it can lead nothing`)
+        Replication.catchUp(partitionOf(topic, partition))
         LeaderElection.moveLeader(cluster, topic, partition, nodeId)
       }),
     bumpLeaderEpoch: (topic, partition) =>
@@ -61,15 +81,12 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
         nodeOf(nodeId)
         cluster.movedCoordinators.set(`${kind} ${key}`, nodeId)
       }),
-    stopBroker: (nodeId) =>
-      Effect.flatMap(
-        inLoop(() => nodeOf(nodeId)),
-        (node) =>
-          Effect.andThen(
-            nodes.stop(node),
-            inLoop(() => LeaderElection.brokerStopped(cluster, nodeId))
-          )
-      ),
+    stopBroker: (nodeId) => stop(nodeId, Replication.catchUp),
+    crashBroker: (nodeId) => stop(nodeId, (partition) => Replication.lose(cluster, partition)),
+    delayReplication: (delay) =>
+      inLoop(() => {
+        cluster.replicationDelay = Duration.toMillis(Duration.fromInputUnsafe(delay))
+      }),
     startBroker: (nodeId) =>
       Effect.flatMap(
         inLoop(() => nodeOf(nodeId)),
