@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import type { Api } from "@kafka-effect/protocol/Api"
+import type { AnyApi, Api } from "@kafka-effect/protocol/Api"
 import type * as KafkaRecord from "@kafka-effect/protocol/Record"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -157,6 +157,19 @@ export interface Service {
   readonly delayReplication: (delay: Duration.Input) => Effect.Effect<void>
   /** Starts a broker that was stopped, on the port that it had. */
   readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
+  /**
+   * Adds a broker, on a free port: its id. Topics that are there stay where they are; groups and transactional ids may go
+   * to it.
+   */
+  readonly addBroker: Effect.Effect<number, ListenError>
+  /** Takes a broker away for good: what it led and had goes to others. */
+  readonly removeBroker: (nodeId: number) => Effect.Effect<void>
+  /** Holds back whoever asks, as a quota does, until the scope ends; all brokers, unless one is named (KIP-219). */
+  readonly throttle: (
+    api: AnyApi | "all",
+    duration: Duration.Input,
+    options?: { readonly node?: number | undefined }
+  ) => Effect.Effect<void, never, Scope.Scope>
   /** Takes a member out of its group, as if its session had ended. */
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   /** Begins a rebalance of a group. */
@@ -222,6 +235,7 @@ export const make = Effect.fnUntraced(function* (
     topics: new Map(),
     movedCoordinators: new Map(),
     replicationDelay: 0,
+    throttles: new Set(),
     settings: new Map(Object.entries(options.settings ?? {})),
     configs: new Map(),
     random: () => chance.nextDoubleUnsafe()

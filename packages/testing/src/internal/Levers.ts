@@ -3,10 +3,12 @@
  *
  * @since 0.1.0
  */
+import type { AnyApi } from "@kafka-effect/protocol/Api"
 import type { Record } from "@kafka-effect/protocol/Record"
 import * as Records from "@kafka-effect/protocol/Records"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { ListenError } from "../ListenError.ts"
 import type { BrokerNodes } from "./BrokerNodes.ts"
 import type { BrokerNode, Cluster, Partition } from "./Cluster.ts"
@@ -21,6 +23,13 @@ export interface Levers {
   readonly stopBroker: (nodeId: number) => Effect.Effect<void>
   readonly crashBroker: (nodeId: number) => Effect.Effect<void>
   readonly delayReplication: (delay: Duration.Input) => Effect.Effect<void>
+  readonly addBroker: Effect.Effect<number, ListenError>
+  readonly removeBroker: (nodeId: number) => Effect.Effect<void>
+  readonly throttle: (
+    api: AnyApi | "all",
+    duration: Duration.Input,
+    options?: { readonly node?: number | undefined }
+  ) => Effect.Effect<void, never, Scope.Scope>
   readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   readonly rebalance: (groupId: string) => Effect.Effect<void>
@@ -87,6 +96,23 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
       inLoop(() => {
         cluster.replicationDelay = Duration.toMillis(Duration.fromInputUnsafe(delay))
       }),
+    addBroker: Effect.suspend(() => {
+      const nodeId = Math.max(-1, ...cluster.nodes.keys()) + 1
+      return Effect.as(nodes.add(nodeId, {}), nodeId)
+    }),
+    removeBroker: (nodeId) =>
+      Effect.andThen(
+        stop(nodeId, Replication.catchUp),
+        inLoop(() => LeaderElection.brokerRemoved(cluster, nodeId))
+      ),
+    throttle: (api, duration, { node } = {}) => {
+      const milliseconds = Duration.toMillis(Duration.fromInputUnsafe(duration))
+      const throttle = { key: api === "all" ? undefined : api.key, node, milliseconds }
+      return Effect.acquireRelease(
+        inLoop(() => void cluster.throttles.add(throttle)),
+        () => Effect.sync(() => void cluster.throttles.delete(throttle))
+      )
+    },
     startBroker: (nodeId) =>
       Effect.flatMap(
         inLoop(() => nodeOf(nodeId)),
