@@ -142,7 +142,7 @@ describe("Idempotence", () => {
       // The first is answered late, so that others have time to come beside it.
       let isFirst = true
       log.delay = () => {
-        const delay = isFirst ? 1000 : 20
+        const delay = isFirst ? 500 : 20
         isFirst = false
         return delay
       }
@@ -163,7 +163,7 @@ describe("Idempotence", () => {
       yield* sendAll(producer, numbers(0, 10))
       cluster.topics.set("t", { partitions: [{ leader: 2, epoch: 9 }] })
       yield* kafka.cluster.refresh(["t"])
-      log.delay = () => 1000
+      log.delay = () => 500
       const sending = yield* Effect.forkChild(sendAll(producer, numbers(10, 10)), { startImmediately: true })
       yield* until(() => cluster.brokers[1].of(Produce).length > 0)
       log.delay = () => 0
@@ -194,7 +194,7 @@ describe("Idempotence", () => {
       log.serve(moved, 1)
       const producer = yield* make(oneByOne)
       yield* sendAll(producer, ["first"])
-      log.delay = ([batch]) => (batch.broker === 0 ? 1000 : 0)
+      log.delay = ([batch]) => (batch.broker === 0 ? 500 : 0)
       const asked = cluster.brokers[0].of(Produce).length
       const slow = yield* Effect.forkChild(sendAll(producer, ["slow"]), { startImmediately: true })
       yield* until(() => cluster.brokers[0].of(Produce).length > asked)
