@@ -29,8 +29,10 @@ import * as Loop from "./internal/Loop.ts"
 import * as MemoryNetwork from "./internal/MemoryNetwork.ts"
 import * as Release from "./internal/Release.ts"
 import type { ReleaseName } from "./internal/ReleaseVersions.ts"
+import * as Settings from "./internal/Settings.ts"
 import * as TcpNetwork from "./internal/TcpNetwork.ts"
 import type { ListenError } from "./ListenError.ts"
+import { SettingError } from "./SettingError.ts"
 
 export type { ReleaseName }
 
@@ -45,8 +47,8 @@ export interface Options {
   readonly actAs?: ReleaseName | undefined
   /** How many brokers there are; their ids begin with 0. Defaults to 1. */
   readonly brokers?: number | undefined
-  /** Topics that are there from the start, with their numbers of partitions. */
-  readonly topics?: Readonly<Record<string, number>> | undefined
+  /** Topics that are there from the start, with their numbers of partitions, or with more about them. */
+  readonly topics?: Readonly<Record<string, number | TopicOptions>> | undefined
   /**
    * `tcp`: real ports of this machine. `memory`: a network within the process, without sockets, which only clients with the
    * cluster's own `transport` reach (`layerKafka` sees to it): under a `TestClock`, all of it runs in virtual time.
@@ -62,6 +64,21 @@ export interface Options {
   readonly dataDirectory?: string | undefined
   /** Settings of brokers: Kafka's names and texts, as in `server.properties`. */
   readonly settings?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * What a topic is like that is there from the start.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TopicOptions {
+  /** Defaults to the setting `num.partitions`. */
+  readonly partitions?: number | undefined
+  /** Defaults to the setting `default.replication.factor`. */
+  readonly replicationFactor?: number | undefined
+  /** Settings of the topic: Kafka's names and texts, such as `cleanup.policy`. */
+  readonly configs?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -149,16 +166,35 @@ export interface Service {
  */
 export class TestBroker extends Context.Service<TestBroker, Service>()("@kafka-effect/testing/TestBroker") {}
 
+/** Whether brokers and topics may have the settings that they are given. */
+const checkSettings = ({ settings = {}, topics = {} }: Options): Effect.Effect<void, SettingError> => {
+  const all = [
+    ...Object.entries(settings).map(([name, value]) => [Settings.ofBrokers, null, name, value] as const),
+    ...Object.entries(topics).flatMap(([topic, asked]) =>
+      Object.entries(typeof asked === "number" ? {} : (asked.configs ?? {})).map(
+        ([name, value]) => [Settings.ofTopics, topic, name, value] as const
+      )
+    )
+  ]
+  for (const [known, topic, name, value] of all) {
+    const setting = known.get(name)
+    const detail = setting === undefined ? "there is no setting of that name" : Settings.problem(setting, value)
+    if (detail !== undefined) return Effect.fail(new SettingError({ setting: name, value, topic, detail }))
+  }
+  return Effect.void
+}
+
 /**
  * A cluster that lives as long as its scope. Fails with `ListenError` where a port that was asked for is taken, with
- * `DataDirectoryError` where a directory cannot be used.
+ * `DataDirectoryError` where a directory cannot be used, with `SettingError` where there is no such setting or value.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
-): Effect.fn.Return<Service, DataDirectoryError | ListenError, Scope.Scope> {
+): Effect.fn.Return<Service, DataDirectoryError | ListenError | SettingError, Scope.Scope> {
+  yield* checkSettings(options)
   const chance = yield* Random.Random
   const log = yield* Effect.context<never>()
   const loop = yield* Loop.make((defect) => Effect.runForkWith(log)(Effect.logError("a broker has a defect", defect)))
@@ -174,6 +210,7 @@ export const make = Effect.fnUntraced(function* (
     topics: new Map(),
     movedCoordinators: new Map(),
     settings: new Map(Object.entries(options.settings ?? {})),
+    configs: new Map(),
     random: () => chance.nextDoubleUnsafe()
   }
   const watched = yield* PubSub.unbounded<Received>()
@@ -191,10 +228,14 @@ export const make = Effect.fnUntraced(function* (
   for (const id of nodeIds) {
     yield* nodes.add(id, options.port === undefined ? {} : { port: options.port + id })
   }
-  for (const [name, partitions] of Object.entries(options.topics ?? {})) {
+  for (const [name, asked] of Object.entries(options.topics ?? {})) {
     if (cluster.topics.has(name)) continue
-    const replicationFactor = Cluster.numberSetting(cluster, "default.replication.factor", 1)
-    Cluster.addTopic(cluster, name, { partitions, replicationFactor })
+    const {
+      configs = {},
+      partitions = Cluster.numberSetting(cluster, "num.partitions", 1),
+      replicationFactor = Cluster.numberSetting(cluster, "default.replication.factor", 1)
+    } = typeof asked === "number" ? { partitions: asked } : asked
+    Cluster.addTopic(cluster, name, { partitions, replicationFactor, configs: new Map(Object.entries(configs)) })
   }
   return {
     ...Levers.make(cluster, nodes),
@@ -235,7 +276,7 @@ export const make = Effect.fnUntraced(function* (
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<TestBroker, DataDirectoryError | ListenError> =>
+export const layer = (options?: Options): Layer.Layer<TestBroker, DataDirectoryError | ListenError | SettingError> =>
   Layer.effect(TestBroker, make(options))
 
 /**
@@ -247,7 +288,7 @@ export const layer = (options?: Options): Layer.Layer<TestBroker, DataDirectoryE
 export const layerKafka = (
   options?: Options,
   client?: Omit<Kafka.Options, "bootstrapServers">
-): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError | DataDirectoryError | ListenError> =>
+): Layer.Layer<TestBroker | Kafka.Kafka, KafkaError | DataDirectoryError | ListenError | SettingError> =>
   Layer.provideMerge(
     Layer.unwrap(
       Effect.map(TestBroker, ({ bootstrapServers, transport }) =>

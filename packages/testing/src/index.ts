@@ -6,4 +6,5 @@
 export * as Control from "./Control.ts"
 export * as DataDirectoryError from "./DataDirectoryError.ts"
 export * as ListenError from "./ListenError.ts"
+export * as SettingError from "./SettingError.ts"
 export * as TestBroker from "./TestBroker.ts"

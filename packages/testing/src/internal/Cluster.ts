@@ -67,6 +67,8 @@ export interface Cluster {
   readonly movedCoordinators: Map<string, number>
   /** Settings of brokers: Kafka's names and texts. */
   readonly settings: Map<string, string>
+  /** What was set while brokers run, besides topics: by resource type and name (`Configs.ts`). */
+  readonly configs: Map<string, Map<string, string>>
   /** A number from 0 up to, and without, 1; of a seed, if there is one. */
   readonly random: () => number
 }
@@ -157,8 +159,8 @@ export const notify = (partition: Partition): void => {
 }
 
 /** A setting of brokers as a number. @internal */
-export const numberSetting = ({ settings }: Cluster, name: string, otherwise: number): number => {
-  const text = settings.get(name)
+export const numberSetting = ({ configs, settings }: Cluster, name: string, otherwise: number): number => {
+  const text = configs.get("4 ")?.get(name) ?? settings.get(name)
   return text === undefined ? otherwise : Number(text)
 }
 

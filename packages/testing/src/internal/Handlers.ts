@@ -12,6 +12,7 @@ import { handler as deleteGroups } from "./apis/DeleteGroups.ts"
 import { handler as deleteRecords } from "./apis/DeleteRecords.ts"
 import { handler as deleteTopics } from "./apis/DeleteTopics.ts"
 import { handler as describeCluster } from "./apis/DescribeCluster.ts"
+import { handler as describeConfigs } from "./apis/DescribeConfigs.ts"
 import { handler as describeGroups } from "./apis/DescribeGroups.ts"
 import { handler as fetch } from "./apis/Fetch.ts"
 import { handler as findCoordinator } from "./apis/FindCoordinator.ts"
@@ -40,6 +41,7 @@ const all: ReadonlyArray<AnyHandler> = [
   deleteRecords,
   deleteTopics,
   describeCluster,
+  describeConfigs,
   describeGroups,
   fetch,
   findCoordinator,

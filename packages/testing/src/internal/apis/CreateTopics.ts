@@ -13,7 +13,9 @@ import {
 } from "@kafka-effect/protocol/messages/CreateTopics"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import * as Cluster from "../Cluster.ts"
+import * as Configs from "../Configs.ts"
 import type { Handler } from "../Exchange.ts"
+import * as Settings from "../Settings.ts"
 import * as TopicNames from "../TopicNames.ts"
 
 type Result = Wire.Input<CreatableTopicResult>
@@ -75,7 +77,13 @@ const create = (cluster: Cluster.Cluster, asked: CreatableTopic, validateOnly: b
         : numPartitions
   const factor =
     replicationFactor === -1 ? Cluster.numberSetting(cluster, "default.replication.factor", 1) : replicationFactor
-  const set = new Map(configs.flatMap(({ name, value }) => (value === null ? [] : [[name, value] as const])))
+  const unset = configs.flatMap(({ name, value }) => (value === null ? [name] : []))
+  if (unset.length > 0) {
+    return refused(name, codes.INVALID_CONFIG, `Null value not supported for topic configs: ${unset.join(",")}`)
+  }
+  const set = new Map(configs.map(({ name, value }) => [name, value ?? ""]))
+  const badConfig = Settings.topicProblem(set)
+  if (badConfig !== undefined) return refused(name, codes.INVALID_CONFIG, badConfig)
   const topic = validateOnly
     ? undefined
     : Cluster.addTopic(cluster, name, {
@@ -91,11 +99,11 @@ const create = (cluster: Cluster.Cluster, asked: CreatableTopic, validateOnly: b
     ...(topic === undefined ? {} : { topicId: topic.id }),
     numPartitions: partitions,
     replicationFactor: assignments.length > 0 ? assignmentOf(asked)[0].length : factor,
-    configs: [...set].map(([configName, value]) => ({
-      name: configName,
-      value,
+    configs: Settings.topicSettings.map((setting) => ({
+      name: setting.name,
+      value: Configs.topicText(cluster, { configs: set }, setting.name),
       readOnly: false,
-      configSource: 1,
+      configSource: Configs.ofTopic(cluster, { configs: set }, setting.name)[0]?.source ?? Configs.sources.otherwise,
       isSensitive: false
     }))
   }
