@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import * as ConfluentKafka from "@kafka-effect/rig/ConfluentKafka"
 import { Effect } from "effect"
-import { allAdministration, describeForeign } from "./foreignClient.ts"
+import { describeForeign } from "./foreignClient.ts"
 
 const script = join(import.meta.dirname, "confluent_kafka_client.py")
 
@@ -13,5 +13,6 @@ await describeForeign({
   isIdempotent: true,
   groupProtocols: ["classic", "consumer"],
   hasTransactions: true,
-  administers: allAdministration
+  hasAdministration: true,
+  hasConfigs: false
 })

@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import * as KafkaPython from "@kafka-effect/rig/KafkaPython"
 import { Effect } from "effect"
-import { allAdministration, describeForeign } from "./foreignClient.ts"
+import { describeForeign } from "./foreignClient.ts"
 
 const script = join(import.meta.dirname, "kafka_python_client.py")
 
@@ -16,25 +16,30 @@ await describeForeign({
   isIdempotent: true,
   groupProtocols: ["classic"],
   hasTransactions: true,
-  administers: allAdministration
+  hasAdministration: true,
+  hasConfigs: false
 })
 
 await describeForeign({
   name: "kafka-python 2.0.6",
   command: command("2.0.6"),
+  actAs: "3.9",
   codecs: ["none", "gzip", "snappy", "lz4", "zstd"],
   isIdempotent: false,
   groupProtocols: ["classic"],
   hasTransactions: false,
-  administers: []
+  hasAdministration: false,
+  hasConfigs: false
 })
 
 await describeForeign({
   name: "kafka-python 1.3.4",
   command: command("1.3.4"),
+  actAs: "3.9",
   codecs: ["none", "gzip", "lz4"],
   isIdempotent: false,
   groupProtocols: ["classic"],
   hasTransactions: false,
-  administers: []
+  hasAdministration: false,
+  hasConfigs: false
 })

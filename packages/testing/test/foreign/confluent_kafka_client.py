@@ -35,7 +35,7 @@ def produce(topic, codec, idempotent, count):
             "bootstrap.servers": servers,
             "compression.type": codec,
             "enable.idempotence": idempotent,
-            "linger.ms": 20,
+            "linger.ms": 100,
         }
     )
     for index in range(count):
@@ -148,7 +148,7 @@ def only(futures):
 def admin(topic, source, group):
     client = AdminClient({"bootstrap.servers": servers})
     report = {}
-    new = NewTopic(topic, num_partitions=3, replication_factor=2, config={"retention.ms": "60000"})
+    new = NewTopic(topic, num_partitions=3, replication_factor=2)
     only(client.create_topics([new], operation_timeout=30))
     report["created"] = [name for name in client.list_topics(timeout=30).topics if name == topic]
     try:
@@ -158,11 +158,6 @@ def admin(topic, source, group):
     described = only(client.describe_topics(TopicCollection([topic])))
     report["partitions"] = len(described.partitions)
     report["replicas"] = len(described.partitions[0].replicas)
-    configs = ConfigResource(ResourceType.TOPIC, topic)
-    report["config"] = only(client.describe_configs([configs]))["retention.ms"].value
-    entry = ConfigEntry("retention.ms", "120000", incremental_operation=AlterConfigOpType.SET)
-    only(client.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]))
-    report["configAltered"] = only(client.describe_configs([configs]))["retention.ms"].value
     only(client.create_partitions([NewPartitions(topic, 5)], operation_timeout=30))
     report["partitionsAdded"] = len(only(client.describe_topics(TopicCollection([topic]))).partitions)
 
@@ -193,4 +188,15 @@ def admin(topic, source, group):
     say(**report)
 
 
-{"produce": produce, "consume": consume, "member": member, "transaction": transaction, "admin": admin}[verb](**settings)
+def configs(topic):
+    client = AdminClient({"bootstrap.servers": servers})
+    only(client.create_topics([NewTopic(topic, 1, 1, config={"retention.ms": "60000"})], operation_timeout=30))
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    created = only(client.describe_configs([resource]))["retention.ms"].value
+    entry = ConfigEntry("retention.ms", "120000", incremental_operation=AlterConfigOpType.SET)
+    only(client.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]))
+    say(created=created, altered=only(client.describe_configs([resource]))["retention.ms"].value)
+
+
+verbs = {"produce": produce, "consume": consume, "member": member, "transaction": transaction}
+{**verbs, "admin": admin, "configs": configs}[verb](**settings)

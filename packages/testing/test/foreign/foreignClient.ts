@@ -23,13 +23,16 @@ export type Command = readonly [program: string, ...args: ReadonlyArray<string>]
 export interface ForeignClient {
   readonly name: string
   readonly command: Effect.Effect<Command, RigError>
+  /** The release that the broker acts as. Defaults to the newest, which no longer speaks to clients before 2.1 (KIP-896). */
+  readonly actAs?: TestBroker.ReleaseName
   readonly codecs: ReadonlyArray<CompressionType>
   /** Whether its producer can be idempotent. */
   readonly isIdempotent: boolean
   readonly groupProtocols: ReadonlyArray<"classic" | "consumer">
   readonly hasTransactions: boolean
-  /** What its program does as an administrator: the keys of `administered`. */
-  readonly administers: ReadonlyArray<keyof typeof administered>
+  readonly hasAdministration: boolean
+  /** Whether its administrator can change the configs of topics. */
+  readonly hasConfigs: boolean
 }
 
 const partitions = 4
@@ -44,8 +47,6 @@ const administered = {
   createdAgain: "TOPIC_ALREADY_EXISTS",
   partitions: 3,
   replicas: 2,
-  config: "60000",
-  configAltered: "120000",
   partitionsAdded: 5,
   offsets: { "0": 10, "1": 20 },
   offsetsAltered: { "0": 5, "1": 20 },
@@ -168,7 +169,7 @@ export const describeForeign = async (client: ForeignClient): Promise<void> => {
   ) =>
     it.live(name, () =>
       test().pipe(
-        Effect.provide(TestBroker.layerKafka({ brokers: 3, topics, settings })),
+        Effect.provide(TestBroker.layerKafka({ actAs: client.actAs, brokers: 3, topics, settings })),
         Effect.provide(Logger.layer([]))
       )
     )
@@ -213,9 +214,10 @@ export const describeForeign = async (client: ForeignClient): Promise<void> => {
             }
           }
           assert.isTrue(records.filter((some) => some.length > 0).length > 1)
-          assert.isNotEmpty(batches)
+          // a client sends what is too little to become smaller as it is
+          assert.isTrue(batches.some(({ compression }) => compression === codec))
           for (const { compression, producerId } of batches) {
-            assert.strictEqual(compression, codec)
+            assert.include([codec, "none"], compression)
             assert.strictEqual(producerId >= BigInt(0), client.isIdempotent)
           }
           assert.deepStrictEqual(
@@ -296,13 +298,25 @@ export const describeForeign = async (client: ForeignClient): Promise<void> => {
       )
     }
 
-    if (client.administers.length > 0) {
-      foreign("administers topics, configs, records and groups", () =>
+    if (client.hasAdministration) {
+      foreign("administers topics, records and groups", () =>
         Effect.gen(function* () {
           yield* fill(0, 200)
-          const report = yield* run("admin", { topic: "made", source: "input", group: "readers" })
-          const expected: unknown = Object.fromEntries(client.administers.map((key) => [key, administered[key]]))
-          assert.deepStrictEqual<unknown>(report, expected)
+          assert.deepStrictEqual<unknown>(
+            yield* run("admin", { topic: "made", source: "input", group: "readers" }),
+            administered
+          )
+        })
+      )
+    }
+
+    if (client.hasConfigs) {
+      foreign("gives a topic configs, and changes them", () =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual<unknown>(yield* run("configs", { topic: "made" }), {
+            created: "60000",
+            altered: "120000"
+          })
         })
       )
     }
@@ -312,7 +326,3 @@ export const describeForeign = async (client: ForeignClient): Promise<void> => {
 interface Sent {
   readonly records: Uint8Array | null
 }
-
-/** All that there is to administer. */
-// the keys of an object are those that its type names
-export const allAdministration = Object.keys(administered) as ReadonlyArray<keyof typeof administered>

@@ -8,7 +8,6 @@ import kafka
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 
 servers, verb, settings = sys.argv[1].split(","), sys.argv[2], json.loads(sys.argv[3])
-is_current = int(kafka.__version__.split(".")[0]) >= 3
 
 
 def say(**what):
@@ -19,7 +18,7 @@ def say(**what):
 def produce(topic, codec, idempotent, count):
     options = {"enable_idempotence": True} if idempotent else {"acks": "all"}
     codec = None if codec == "none" else codec
-    producer = KafkaProducer(bootstrap_servers=servers, compression_type=codec, linger_ms=20, **options)
+    producer = KafkaProducer(bootstrap_servers=servers, compression_type=codec, linger_ms=100, **options)
     sent = []
     for index in range(count):
         record = {"value": b"value %d" % index, "key": b"key %d" % (index % 100)}
@@ -111,12 +110,12 @@ def transaction(**given):
 
 
 def admin(topic, source, group):
-    from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+    from kafka.admin import KafkaAdminClient, OffsetSpec
     from kafka.errors import TopicAlreadyExistsError
 
     client = KafkaAdminClient(bootstrap_servers=servers)
     report = {}
-    new = {"num_partitions": 3, "replication_factor": 2, "configs": {"retention.ms": "60000"}}
+    new = {"num_partitions": 3, "replication_factor": 2}
     client.create_topics({topic: new}, wait_for_metadata=True)
     report["created"] = [name for name in client.list_topics() if name == topic]
     try:
@@ -126,10 +125,6 @@ def admin(topic, source, group):
     (described,) = client.describe_topics([topic])
     report["partitions"] = len(described["partitions"])
     report["replicas"] = len(described["partitions"][0]["replica_nodes"])
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-    report["config"] = client.describe_configs([resource])["topic"][topic]["retention.ms"]["value"]
-    client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "120000"})])
-    report["configAltered"] = client.describe_configs([resource])["topic"][topic]["retention.ms"]["value"]
     client.create_partitions({topic: 5})
     (described,) = client.describe_topics([topic])
     report["partitionsAdded"] = len(described["partitions"])
@@ -149,8 +144,8 @@ def admin(topic, source, group):
     report["groups"] = [one["group_id"] for one in client.list_groups()]
     report["groupState"] = str(client.describe_groups([group])[group]["group_state"])
     report["lowWatermark"] = client.delete_records({first: 15})[first]["low_watermark"]
-    report["earliest"] = client.list_partition_offsets({first: "earliest"})[first].offset
-    report["latest"] = client.list_partition_offsets({first: "latest"})[first].offset
+    report["earliest"] = client.list_partition_offsets({first: OffsetSpec.EARLIEST})[first].offset
+    report["latest"] = client.list_partition_offsets({first: OffsetSpec.LATEST})[first].offset
     client.delete_groups([group])
     report["groupDeleted"] = client.list_groups() == []
     client.delete_topics([topic])
@@ -159,4 +154,21 @@ def admin(topic, source, group):
     say(**report)
 
 
-{"produce": produce, "consume": consume, "member": member, "transaction": transaction, "admin": admin}[verb](**settings)
+def configs(topic):
+    from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+    client = KafkaAdminClient(bootstrap_servers=servers)
+    client.create_topics({topic: {"configs": {"retention.ms": "60000"}}}, wait_for_metadata=True)
+
+    def retention():
+        found = client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        return found["topic"][topic]["retention.ms"]["value"]
+
+    created = retention()
+    client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "120000"})])
+    say(created=created, altered=retention())
+    client.close()
+
+
+verbs = {"produce": produce, "consume": consume, "member": member, "transaction": transaction}
+{**verbs, "admin": admin, "configs": configs}[verb](**settings)
