@@ -208,6 +208,7 @@ export const make = Effect.fnUntraced(function* (
     nextProducerId: BigInt(1000),
     groups: new Map(),
     zookeeperOffsets: new Map(),
+    transactions: new Map(),
     topics: new Map(),
     movedCoordinators: new Map(),
     settings: new Map(Object.entries(options.settings ?? {})),

@@ -9,6 +9,7 @@ import type { Group } from "./groups/Groups.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
 import type { Release } from "./Release.ts"
+import type { Transaction } from "./transactions/Transactions.ts"
 
 /** One broker. @internal */
 export interface BrokerNode {
@@ -64,6 +65,8 @@ export interface Cluster {
   readonly groups: Map<string, Group>
   /** What was committed by version 0, which brokers kept in ZooKeeper: by group, and apart from everything else. */
   readonly zookeeperOffsets: Map<string, GroupOffsets>
+  /** By transactional id. */
+  readonly transactions: Map<string, Transaction>
   /** By name. */
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */
