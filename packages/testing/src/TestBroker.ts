@@ -231,6 +231,7 @@ export const make = Effect.fnUntraced(function* (
     controllerId: 0,
     nextProducerId: BigInt(1000),
     groups: new Map(),
+    zookeeperOffsets: new Map(),
     transactions: new Map(),
     topics: new Map(),
     movedCoordinators: new Map(),

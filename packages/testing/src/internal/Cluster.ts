@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { FetchSessions } from "./FetchSessions.ts"
+import type { GroupOffsets } from "./groups/GroupOffsets.ts"
 import type { Group } from "./groups/Groups.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
@@ -63,6 +64,8 @@ export interface Cluster {
   nextProducerId: bigint
   /** By id. */
   readonly groups: Map<string, Group>
+  /** What was committed by version 0, which brokers kept in ZooKeeper: by group, and apart from everything else. */
+  readonly zookeeperOffsets: Map<string, GroupOffsets>
   /** By transactional id. */
   readonly transactions: Map<string, Transaction>
   /** By name. */
