@@ -128,6 +128,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "records of partitions that were taken away are handed over",
     file: `${client}/consumer/Delivery.ts`,
     changes: [
+      ["drop: (owned) => void rests.delete(owned),", "drop: () => {},"],
       [
         "if (owned.isEnding || version !== taken.source.version) return Effect.undefined",
         "if (version !== taken.source.version && !owned.isEnding) return Effect.undefined"

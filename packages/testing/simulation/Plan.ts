@@ -96,11 +96,11 @@ const producerOf = (chance: Chance.Chance, name: string): ProducerPlan => {
     name,
     isIdempotent,
     acks: isIdempotent || chance.happens(0.5) ? "all" : 1,
-    records: chance.between(15, 60),
-    burst: chance.between(1, 12),
-    duration: chance.of([2000, 10_000, 14_000]),
+    records: chance.between(20, 80),
+    burst: chance.of([1, 4, 12, 25]),
+    duration: chance.of([3000, 12_000, 14_000]),
     linger: chance.of([0, 5, 50]),
-    batchSize: chance.of([100, 200, 16_384]),
+    batchSize: chance.of([100, 100, 200, 16_384]),
     deliveryTimeout: chance.of([7000, 15_000, 120_000, 120_000])
   }
 }
