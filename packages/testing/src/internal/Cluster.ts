@@ -8,6 +8,7 @@ import type { Group } from "./groups/Groups.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
 import type { Release } from "./Release.ts"
+import type { Throttle } from "./Throttles.ts"
 import type { Transaction } from "./transactions/Transactions.ts"
 
 /** One broker. @internal */
@@ -68,6 +69,10 @@ export interface Cluster {
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */
   readonly movedCoordinators: Map<string, number>
+  /** Clients that are held back. */
+  readonly throttles: Set<Throttle>
+  /** How long followers take to fetch what leaders append, in milliseconds. */
+  replicationDelay: number
   /** Settings of brokers: Kafka's names and texts. */
   readonly settings: Map<string, string>
   /** What was set while brokers run, besides topics: by resource type and name (`Configs.ts`). */

@@ -14,6 +14,7 @@ import type { Exchange } from "./Exchange.ts"
 import { handlers } from "./Handlers.ts"
 import * as Release from "./Release.ts"
 import type { Misunderstood, Outgoing } from "./ServerConnection.ts"
+import * as Throttles from "./Throttles.ts"
 
 const concat = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => new Uint8Array(Buffer.concat(pieces))
 
@@ -83,7 +84,7 @@ export const request = (
     const { api, correlationId, version } = exchange
     return void misunderstood(cluster, { key: api.key, version, correlationId, cause: undefined }, outgoing)
   }
-  act(cluster, exchange, outgoing, controls.decide(exchange))
+  act(cluster, Throttles.apply(cluster, exchange, outgoing), outgoing, controls.decide(exchange))
 }
 
 /** A request in no API and version that there is. @internal */
