@@ -40,3 +40,20 @@ export const decode = ({ key, value }: Record): ControlRecord => {
   const { coordinatorEpoch } = WireCodec.of(EndTxnMarker, 0).decodeFrom(content)
   return { type: id === 0 ? "abort" : "commit", coordinatorEpoch }
 }
+
+/**
+ * The key and value of the marker with which a coordinator ends a transaction, in version 0.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const encode = (
+  type: "abort" | "commit",
+  coordinatorEpoch: number
+): { readonly key: Uint8Array; readonly value: Uint8Array } => {
+  const key = new Uint8Array(4)
+  new DataView(key.buffer).setInt16(2, type === "abort" ? 0 : 1)
+  const value = new Uint8Array(6)
+  new DataView(value.buffer).setInt32(2, coordinatorEpoch)
+  return { key, value }
+}

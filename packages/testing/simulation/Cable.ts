@@ -8,8 +8,11 @@ export interface Cable {
   readonly transport: Transport
   /** Nothing comes or goes any more: connections are lost, and there are no new ones. */
   readonly cut: Effect.Effect<void>
-  /** What the client sends is lost for so many milliseconds, without a word; then its connections are. */
-  readonly isolate: (milliseconds: number) => Effect.Effect<void>
+  /**
+   * What the client sends (`dumb`), or what it is sent (`deaf`), is lost for so many milliseconds, without a word; then its
+   * connections are.
+   */
+  readonly isolate: (how: "dumb" | "deaf", milliseconds: number) => Effect.Effect<void>
 }
 
 /** Counts the sockets that are open. */
@@ -24,11 +27,11 @@ const unreachable = new Socket.SocketError({
 export const make = (inner: Transport, tally: Tally): Cable => {
   const sockets = new Set<ByteSocket>()
   let isCut = false
-  let isolations = 0
+  const isolations = { dumb: 0, deaf: 0 }
 
   const open: Transport["open"] = (options) =>
     Effect.suspend(() => {
-      if (isCut || isolations > 0) return Effect.fail(unreachable)
+      if (isCut || isolations.dumb + isolations.deaf > 0) return Effect.fail(unreachable)
       return Effect.gen(function* () {
         const socket = yield* inner.open(options)
         yield* Effect.acquireRelease(
@@ -43,8 +46,11 @@ export const make = (inner: Transport, tally: Tally): Cable => {
             })
         )
         const write = (pieces: NonEmptyReadonlyArray<Uint8Array>) =>
-          Effect.suspend(() => (isCut || isolations > 0 ? Effect.void : socket.write(pieces)))
-        return { ...socket, write }
+          Effect.suspend(() => (isCut || isolations.dumb > 0 ? Effect.void : socket.write(pieces)))
+        const pull: ByteSocket["pull"] = Effect.flatMap(socket.pull, (pieces) =>
+          isolations.deaf > 0 ? pull : Effect.succeed(pieces)
+        )
+        return { ...socket, write, pull }
       })
     })
 
@@ -56,14 +62,14 @@ export const make = (inner: Transport, tally: Tally): Cable => {
       isCut = true
       return destroyAll
     }),
-    isolate: (milliseconds) =>
+    isolate: (how, milliseconds) =>
       Effect.suspend(() => {
-        isolations++
+        isolations[how]++
         return Effect.sleep(milliseconds)
       }).pipe(
         Effect.andThen(
           Effect.suspend(() => {
-            isolations--
+            isolations[how]--
             return destroyAll
           })
         )

@@ -1,5 +1,5 @@
 /** What has to hold when a run is over: each check reads what was seen, and says what does not hold. */
-import type { Event } from "./History.ts"
+import type { Event, Handed } from "./History.ts"
 import type { Plan, ProducerPlan } from "./Plan.ts"
 
 /** A record in the log. */
@@ -31,6 +31,9 @@ const outcomeWithin = ({ deliveryTimeout }: ProducerPlan): number => deliveryTim
 
 /** And not longer than this once nothing is wrong: milliseconds. */
 const outcomeWithinWhole = 20_000
+
+/** Why a record may fail when nothing is wrong with it: its time was over. */
+const overTime: ReadonlySet<string> = new Set(["DeliveryTimeout", "TopicUnavailable"])
 
 /** Where each value is in the logs. */
 const placesOf = ({
@@ -73,8 +76,9 @@ export const acknowledgements: Check = (outcome) => {
       problems.push(`${value} was acknowledged at ${partition}/${offset}, and is at ${found.map((at) => at.join("/"))}`)
     }
   }
-  for (const { at, maybeWritten, producer, value } of of(outcome.events, "failed")) {
+  for (const { at, maybeWritten, message, producer, reason, value } of of(outcome.events, "failed")) {
     ended(producer, value, at)
+    if (!overTime.has(reason)) problems.push(`${value} has failed for no good reason: ${message}`)
     if (!maybeWritten && places.has(value)) problems.push(`${value} was said not to be written, and is in the log`)
   }
   for (const value of sent.keys()) problems.push(`${value} has no outcome`)
@@ -205,12 +209,97 @@ export const committedOnwards: Check = ({ events }) => {
   return problems
 }
 
+/** Whoever keeps a partition goes forward in it: what he has finished he is not handed again. */
+export const onwards: Check = ({ events }) => {
+  const problems: Array<string> = []
+  /** What members were handed of the partitions that they have now, and whether they have finished it. */
+  const known = new Map<string, Map<number, "open" | "done">>()
+  const keyOf = (member: string, partition: number): string => `${member} ${partition}`
+  for (const event of events) {
+    switch (event.kind) {
+      case "assigned":
+        for (const partition of event.partitions) known.set(keyOf(event.member, partition), new Map())
+        break
+      case "finished":
+        for (const { offset, partition } of event.records) {
+          // What was begun when the partition was theirs before does not count.
+          const own = known.get(keyOf(event.member, partition))
+          if (own?.has(offset) === true) own.set(offset, "done")
+        }
+        break
+      case "handed":
+        for (const { offset, partition, value } of event.records) {
+          const own = known.get(keyOf(event.member, partition))
+          if (own?.get(offset) !== "done") own?.set(offset, "open")
+          else problems.push(`${event.member} was handed ${value} at ${partition}/${offset}, which it had finished`)
+        }
+        break
+    }
+  }
+  return problems
+}
+
+/** A partition is given back when the work of `run` on it has ended. */
+export const revocation: Check = ({ events }) => {
+  const problems: Array<string> = []
+  /** Arrays that are worked on, by member. */
+  const open = new Map<string, Set<string>>()
+  const keyOf = ({ offset, partition }: Handed): string => `${partition}/${offset}`
+  for (const event of events) {
+    switch (event.kind) {
+      case "handed": {
+        if (!event.isRun) break
+        const own = open.get(event.member) ?? new Set()
+        open.set(event.member, own)
+        for (const record of event.records) own.add(keyOf(record))
+        break
+      }
+      case "finished":
+      case "dropped":
+        for (const record of event.records) open.get(event.member)?.delete(keyOf(record))
+        break
+      case "revoked":
+        for (const place of open.get(event.member) ?? []) {
+          if (!event.partitions.some((partition) => place.startsWith(`${partition}/`))) continue
+          problems.push(`${event.member} gave a partition back while it worked on ${place}`)
+        }
+        break
+    }
+  }
+  return problems
+}
+
+/** At the end each partition has one owner in each group: partitions without one, or with several. */
+export const unowned = ({ events, plan }: Pick<Outcome, "events" | "plan">): ReadonlyArray<string> => {
+  const problems: Array<string> = []
+  for (const group of plan.groups) {
+    const owned = new Map<string, Set<number>>()
+    for (const event of events) {
+      if (!("group" in event) || event.group !== group.name) continue
+      if (event.kind === "assigned") {
+        const own = owned.get(event.member) ?? new Set()
+        owned.set(event.member, own)
+        for (const partition of event.partitions) own.add(partition)
+      } else if (event.kind === "revoked" || event.kind === "lost") {
+        for (const partition of event.partitions) owned.get(event.member)?.delete(partition)
+      } else if (event.kind === "gone") owned.delete(event.member)
+    }
+    for (let partition = 0; partition < plan.partitions; partition++) {
+      const owners = [...owned].filter(([, own]) => own.has(partition)).map(([member]) => member)
+      if (owners.length !== 1) problems.push(`partition ${partition} has the owners [${owners}] in ${group.name}`)
+    }
+  }
+  return problems
+}
+
 /** Nobody is handed records of partitions that he does not own, and no two own one in the same generation. */
-export const owners: Check = ({ events }) => {
+export const owners: Check = ({ events, plan }) => {
   const problems: Array<string> = []
   const owned = new Map<string, Set<number>>()
   const generations = new Map<string, number>()
   const groups = new Map<string, string>()
+  const areStatic = new Set(plan.groups.filter(({ isStatic }) => isStatic).map(({ name }) => name))
+  const instanceOf = (member: string): string => member.slice(0, member.indexOf("."))
   for (const event of events) {
     switch (event.kind) {
       case "joined":
@@ -225,6 +314,8 @@ export const owners: Check = ({ events }) => {
           for (const [other, theirs] of owned) {
             if (other === event.member || groups.get(other) !== event.group || !theirs.has(partition)) continue
             if (generations.get(other) !== generations.get(event.member)) continue
+            // A static member that comes back fences the one before, who hears of it later.
+            if (areStatic.has(event.group) && instanceOf(other) === instanceOf(event.member)) continue
             problems.push(
               `${event.member} and ${other} both own partition ${partition} in generation ${generations.get(other)}`
             )
@@ -258,5 +349,7 @@ export const all: ReadonlyArray<Check> = [
   processingOrder,
   commits,
   committedOnwards,
+  onwards,
+  revocation,
   owners
 ]

@@ -50,6 +50,7 @@ const often: ReadonlyArray<ApiName> = [
   "Produce",
   "Produce",
   "Produce",
+  "Produce",
   "Fetch",
   "Heartbeat",
   "OffsetCommit",
@@ -66,7 +67,12 @@ export type Fault = { readonly at: number } & (
   | { readonly kind: "delay"; readonly api: ApiName; readonly times: number; readonly milliseconds: number }
   | { readonly kind: "rebalance"; readonly group: string }
   | { readonly kind: "expire session"; readonly member: string }
-  | { readonly kind: "isolate"; readonly client: string; readonly duration: number }
+  | {
+      readonly kind: "isolate"
+      readonly how: "dumb" | "deaf"
+      readonly client: string
+      readonly duration: number
+    }
   | { readonly kind: "kill"; readonly member: string; readonly restartAfter: number | undefined }
   | {
       readonly kind: "leave"
@@ -91,7 +97,7 @@ const answerOf = (chance: Chance, at: number): Fault => {
   const api = chance.of(often)
   const times = chance.of([1, 1, 2, 4])
   if (kind === "refuse") return { at, kind, api, times, code: chance.of<number>(apis[api].codes) }
-  if (kind === "delay") return { at, kind, api, times, milliseconds: chance.between(1, 3000) }
+  if (kind === "delay") return { at, kind, api, times, milliseconds: chance.between(1, 4900) }
   return { at, kind, api, times }
 }
 
@@ -108,8 +114,10 @@ const one = (chance: Chance, targets: Targets): Fault => {
     "answer",
     "answer",
     "answer",
+    "answer",
     "rebalance",
     "expire session",
+    "isolate",
     "isolate",
     "kill",
     "leave",
@@ -136,6 +144,7 @@ const one = (chance: Chance, targets: Targets): Fault => {
       return {
         at,
         kind,
+        how: chance.of(["dumb", "deaf"]),
         client: chance.of([member, member, ...targets.producers]),
         duration: chance.between(100, 15_000)
       }
@@ -161,7 +170,7 @@ export interface World {
   readonly broker: TestBroker.Service
   readonly note: (line: () => string) => void
   readonly jump: (milliseconds: number) => void
-  readonly isolate: (client: string, milliseconds: number) => Effect.Effect<void>
+  readonly isolate: (client: string, how: "dumb" | "deaf", milliseconds: number) => Effect.Effect<void>
   readonly kill: (member: string) => Effect.Effect<void>
   readonly leave: (member: string, by: "stop" | "scope") => Effect.Effect<void>
   readonly restart: (member: string) => Effect.Effect<void>
@@ -220,7 +229,7 @@ const happen = (world: World, fault: Fault): Effect.Effect<void> => {
         return id === undefined ? Effect.void : ifPossible(broker.expireSession(id.groupId, id.memberId))
       })
     case "isolate":
-      return world.isolate(fault.client, fault.duration)
+      return world.isolate(fault.client, fault.how, fault.duration)
     case "kill":
       return Effect.andThen(world.kill(fault.member), restart(world, fault.member, fault.restartAfter))
     case "leave":

@@ -9,6 +9,13 @@ export interface Handed {
   readonly value: string
 }
 
+/** The work of a member on records. */
+interface Work {
+  readonly group: string
+  readonly member: string
+  readonly records: ReadonlyArray<Handed>
+}
+
 export type Event =
   | { readonly kind: "sent"; readonly producer: string; readonly value: string; readonly at: number }
   | {
@@ -26,6 +33,8 @@ export type Event =
       readonly value: string
       readonly at: number
       readonly maybeWritten: boolean
+      /** The tag of the error's reason. */
+      readonly reason: string
       readonly message: string
     }
   /** An array of records goes to the application: one partition's, one after the other, or by key. */
@@ -35,13 +44,13 @@ export type Event =
       readonly member: string
       readonly records: ReadonlyArray<Handed>
       readonly isPerKey: boolean
+      /** Whether it is the work of `run`, which is waited for, or ended, when partitions are given back. */
+      readonly isRun: boolean
     }
-  | {
-      readonly kind: "finished"
-      readonly group: string
-      readonly member: string
-      readonly records: ReadonlyArray<Handed>
-    }
+  /** The work on them is done. */
+  | ({ readonly kind: "finished" } & Work)
+  /** The work on them has failed, or was interrupted. */
+  | ({ readonly kind: "dropped" } & Work)
   /** A commit on its way into the broker. */
   | {
       readonly kind: "commit"
@@ -93,6 +102,8 @@ const lineOf = (event: Event): string => {
       return `${event.member} is handed ${offsetsOf(event.records)}`
     case "finished":
       return `${event.member} has finished ${offsetsOf(event.records)}`
+    case "dropped":
+      return `${event.member} has dropped ${offsetsOf(event.records)}`
     case "commit":
       return `${event.member} commits ${event.partition}/${event.offset}`
     case "committed":

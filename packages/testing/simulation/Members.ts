@@ -80,6 +80,7 @@ export const start = ({
     const cable = Cable.make(transport, tally)
     const chance = Chance.make(seed, `${member.name} ${process}`)
     const isPerKey = member.mode.kind === "run per key"
+    const isRun = member.mode.kind === "run" || isPerKey
     let isDead = false
     let isStopping = false
     let stop: Effect.Effect<void> = Effect.void
@@ -92,13 +93,21 @@ export const start = ({
     const work = (name: string, arrived: ReadonlyArray<Record>): Effect.Effect<void, WorkFailed> =>
       Effect.gen(function* () {
         const records = arrived.map(handed)
-        history.add({ kind: "handed", group: group.name, member: name, records, isPerKey })
-        const slowness = chance.next()
-        if (slowness < group.slow / 20) yield* Effect.sleep(chance.between(8000, 14_000))
-        else if (slowness < group.slow) yield* Effect.sleep(chance.between(500, 4000))
-        else if (chance.happens(0.5)) yield* Effect.sleep(chance.between(1, 50))
-        if (chance.happens(group.failing) && !isWhole()) return yield* new WorkFailed({ member: name })
-        yield* alive(Effect.sync(() => history.add({ kind: "finished", group: group.name, member: name, records })))
+        history.add({ kind: "handed", group: group.name, member: name, records, isPerKey, isRun })
+        const act = Effect.gen(function* () {
+          const slowness = isWhole() ? 1 : chance.next()
+          if (slowness < group.slow / 20) yield* Effect.sleep(chance.between(8000, 14_000))
+          else if (slowness < group.slow) yield* Effect.sleep(chance.between(500, 4000))
+          else if (chance.happens(0.5)) yield* Effect.sleep(chance.between(1, 50))
+          if (chance.happens(group.failing) && !isWhole()) return yield* new WorkFailed({ member: name })
+          yield* alive(Effect.void)
+        })
+        const end = (exit: Exit.Exit<void, WorkFailed>): Effect.Effect<void> =>
+          Effect.sync(() => {
+            const kind = Exit.isSuccess(exit) ? "finished" : "dropped"
+            if (!isDead) history.add({ kind, group: group.name, member: name, records })
+          })
+        yield* Effect.onExit(act, end)
       })
 
     const consume = (name: string, consumer: Consumer.Consumer<typeof topic>) => {
@@ -151,6 +160,8 @@ export const start = ({
         commitTimeout: "20 seconds",
         maxPollInterval: "20 seconds",
         fetchMaxWait: plan.fetchMaxWait,
+        maxPollRecords: group.maxPollRecords,
+        prefetchBytes: group.prefetchBytes,
         enableAutoCommit: member.mode.kind === "records, committing by itself",
         ...(group.isStatic ? { groupInstanceId: member.name } : {}),
         listener: { onAssigned: told("assigned"), onRevoked: told("revoked"), onLost: told("lost") }

@@ -30,6 +30,9 @@ export interface GroupPlan {
   readonly members: ReadonlyArray<MemberPlan>
   /** Milliseconds. */
   readonly sessionTimeout: number
+  /** Most records of an array, and bytes that may be fetched ahead. */
+  readonly maxPollRecords: number
+  readonly prefetchBytes: number
   /** How often the work on an array fails, is slow, and is very slow. */
   readonly failing: number
   readonly slow: number
@@ -40,9 +43,10 @@ export interface ProducerPlan {
   readonly acks: "all" | 1
   readonly isIdempotent: boolean
   readonly records: number
-  /** Most records that are sent together, and the longest pause behind them, in milliseconds. */
+  /** Most records that are sent together. */
   readonly burst: number
-  readonly pause: number
+  /** How long all of them take, about: milliseconds. */
+  readonly duration: number
   readonly linger: number
   readonly batchSize: number
   readonly deliveryTimeout: number
@@ -80,6 +84,8 @@ const groupOf = (chance: Chance.Chance, name: string): GroupPlan => ({
     mode: modeOf(chance)
   })),
   sessionTimeout: chance.of([6000, 10_000]),
+  maxPollRecords: chance.of([1, 5, 500]),
+  prefetchBytes: chance.of([300, 65_536]),
   failing: chance.of([0, 0, 0.05, 0.2]),
   slow: chance.of([0, 0.1, 0.3])
 })
@@ -91,11 +97,11 @@ const producerOf = (chance: Chance.Chance, name: string): ProducerPlan => {
     isIdempotent,
     acks: isIdempotent || chance.happens(0.5) ? "all" : 1,
     records: chance.between(15, 60),
-    burst: chance.between(1, 8),
-    pause: chance.of([100, 400, 800]),
+    burst: chance.between(1, 12),
+    duration: chance.of([2000, 10_000, 14_000]),
     linger: chance.of([0, 5, 50]),
     batchSize: chance.of([100, 200, 16_384]),
-    deliveryTimeout: chance.of([15_000, 120_000, 120_000])
+    deliveryTimeout: chance.of([7000, 15_000, 120_000, 120_000])
   }
 }
 
@@ -108,7 +114,7 @@ export const draw = (seed: string): Plan => {
   return {
     partitions,
     keys: chance.between(1, 8),
-    fetchMaxWait: chance.of([500, 2000, 5000]),
+    fetchMaxWait: chance.of([500, 2000, 10_000]),
     producers,
     groups,
     faults: Faults.draw(chance, {

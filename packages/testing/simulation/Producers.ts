@@ -40,7 +40,7 @@ const mayBeWritten = ({ reason }: ProducerError): boolean => ("maybeWritten" in 
 export const run = (
   { history, now, plan, seed, ...surroundings }: Surroundings,
   cable: Cable.Cable,
-  { burst, name, pause, records, ...options }: ProducerPlan,
+  { burst, duration, name, records, ...options }: ProducerPlan,
   untilLast: Effect.Effect<void>
 ) =>
   Effect.gen(function* () {
@@ -68,6 +68,7 @@ export const run = (
         value,
         at,
         maybeWritten: error?._tag === "ProducerError" ? mayBeWritten(error) : true,
+        reason: error?._tag === "ProducerError" ? error.reason._tag : "",
         message: error?.message ?? "it was interrupted"
       })
     }
@@ -90,11 +91,12 @@ export const run = (
       return Fiber.join(waiting)
     })
 
+    const bursts = Math.ceil((2 * records) / (burst + 1))
     const outcomes: Array<Effect.Effect<void>> = []
     while (sent < records) {
       const together = Math.min(chance.between(1, burst), records - sent)
       for (let index = 0; index < together; index++) outcomes.push(yield* send())
-      yield* Effect.sleep(chance.below(pause))
+      yield* Effect.sleep(chance.next() * ((2 * duration) / bursts))
     }
     yield* Effect.all(outcomes, { discard: true })
     yield* untilLast

@@ -24,7 +24,8 @@ const limit = 1_800_000
 
 /** How long all may take to come to rest once nothing is wrong any more, and new records then: virtual milliseconds. */
 const restWithin = 60_000
-const quietWithin = 15_000
+const settleWithin = 11_000
+const quietWithin = 5000
 
 export interface Result {
   readonly problems: ReadonlyArray<string>
@@ -101,7 +102,7 @@ const unrest = Effect.fnUntraced(function* (broker: TestBroker.Service, plan: Pl
       }
     }
   }
-  return problems
+  return [...problems, ...Checks.unowned({ plan, events: history.events })]
 })
 
 const comeToRest = Effect.fnUntraced(function* (
@@ -166,8 +167,8 @@ const scenario = (
             note,
             jump: time.jump,
             idOf: (member) => ids.get(member),
-            isolate: (client, milliseconds) =>
-              (cables.get(client) ?? troupe.living.get(client)?.cable)?.isolate(milliseconds) ?? Effect.void
+            isolate: (client, how, milliseconds) =>
+              (cables.get(client) ?? troupe.living.get(client)?.cable)?.isolate(how, milliseconds) ?? Effect.void
           },
           fault
         ),
@@ -179,6 +180,8 @@ const scenario = (
     note(() => "nothing is wrong any more")
     yield* Deferred.await(produced)
     problems.push(...(yield* comeToRest({ broker, plan, time }, history, restWithin)))
+    // Fetches that are under way when partitions move may hold up what comes first, and the dead are missed late.
+    yield* Effect.sleep(settleWithin)
     note(() => "a last record goes to each partition")
     yield* Deferred.succeed(last, undefined)
     const started = time.now()
@@ -186,6 +189,8 @@ const scenario = (
     if (time.now() - started > quietWithin) problems.push(`the last records took ${time.now() - started} ms`)
     problems.push(...(yield* comeToRest({ broker, plan, time }, history, quietWithin)))
     yield* troupe.end
+    // While brokers are there still: what they cut when they go proves nothing.
+    if (tally.sockets > 0) problems.push(`${tally.sockets} sockets are open though their clients have ended`)
     note(() => "all have left")
     const logs = yield* logsOf(broker, plan.partitions)
     return [...problems, ...Checks.all.flatMap((check) => check({ plan, events: history.events, logs, healedAt }))]

@@ -19,6 +19,9 @@ interface Sleeper {
 
 const nanosPerMilli = BigInt(1_000_000)
 
+/** Tasks at one moment after which it will never end: nobody lets the time go on. */
+const mostAtOnce = 200_000
+
 /** What was there when it began: any time will do. */
 const epoch = 1_800_000_000_000
 
@@ -68,11 +71,14 @@ export const run = async <A, E>(
     }
   })
 
+  /** Whole milliseconds, as all machines tell it. */
+  const today = (): number => epoch + Math.floor(time) + jumped
+
   const clock: Clock.Clock = {
-    currentTimeMillisUnsafe: () => epoch + time + jumped,
-    currentTimeMillis: Effect.sync(() => epoch + time + jumped),
-    currentTimeNanosUnsafe: () => BigInt(epoch + Math.floor(time) + jumped) * nanosPerMilli,
-    currentTimeNanos: Effect.sync(() => BigInt(epoch + Math.floor(time) + jumped) * nanosPerMilli),
+    currentTimeMillisUnsafe: today,
+    currentTimeMillis: Effect.sync(today),
+    currentTimeNanosUnsafe: () => BigInt(today()) * nanosPerMilli,
+    currentTimeNanos: Effect.sync(() => BigInt(today()) * nanosPerMilli),
     monotonicTimeNanosUnsafe: () => BigInt(Math.floor(time * 1000)) * BigInt(1000),
     monotonicTimeNanos: Effect.sync(() => BigInt(Math.floor(time * 1000)) * BigInt(1000)),
     sleep: (duration) =>
@@ -101,10 +107,13 @@ export const run = async <A, E>(
     }
   })
   const fiber = Effect.runForkWith(services)(Random.withSeed(program, seed))
+  let atOnce = 0
   while (true) {
     const due = tasks
     tasks = []
     for (const task of due) task()
+    atOnce += due.length
+    if (atOnce > mostAtOnce) return { exit: undefined, fibers, timers: 0 }
     if (tasks.length > 0) continue
     await settled()
     if (tasks.length > 0) continue
@@ -113,6 +122,7 @@ export const run = async <A, E>(
     while (sleepers[0]?.isGone === true) sleepers.shift()
     const next = sleepers.shift()
     if (next === undefined || next.at > limit) return { exit: undefined, fibers, timers: 0 }
+    if (next.at > time) atOnce = 0
     time = next.at
     next.wake()
   }

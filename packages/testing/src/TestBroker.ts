@@ -207,6 +207,7 @@ export const make = Effect.fnUntraced(function* (
     controllerId: 0,
     nextProducerId: BigInt(1000),
     groups: new Map(),
+    transactions: new Map(),
     topics: new Map(),
     movedCoordinators: new Map(),
     settings: new Map(Object.entries(options.settings ?? {})),

@@ -379,6 +379,30 @@ describe("Consumer groups: subscriptions", () => {
     })
   )
 
+  virtual(
+    "between two targets lies the assignment interval; what is not subscribed to any more is given up before",
+    () =>
+      Effect.gen(function* () {
+        const { beat, described, idOf, join, orders } = yield* broker
+        const receipts = yield* idOf("receipts")
+        const both = { subscribedTopicNames: ["orders", "receipts"] }
+        assert.strictEqual((yield* join("a", both)).memberEpoch, 2)
+        const owned: Owned = [
+          { topicId: orders, partitions: [0, 1, 2, 3] },
+          { topicId: receipts, partitions: [0, 1] }
+        ]
+        const told = yield* beat("a", 2, { subscribedTopicNames: ["receipts"], topicPartitions: owned })
+        assert.deepInclude(told, { errorCode: 0, memberEpoch: 2 })
+        assert.deepStrictEqual(told.assignment?.topicPartitions, [{ topicId: receipts, partitions: [0, 1] }])
+        assert.deepInclude(yield* described(), { groupState: "Assigning", groupEpoch: 3, assignmentEpoch: 2 })
+        yield* TestClock.adjust("1 second")
+        const moved = yield* beat("a", 2, { topicPartitions: [{ topicId: receipts, partitions: [0, 1] }] })
+        assert.deepInclude(moved, { errorCode: 0, memberEpoch: 3 })
+        assert.strictEqual((yield* described()).groupState, "Stable")
+      }),
+    { settings: { "group.consumer.assignment.interval.ms": "1000" } }
+  )
+
   virtual("uniform shares out evenly and moves little, also where subscriptions differ; range gives stretches", () =>
     Effect.gen(function* () {
       const { beat, described, join } = yield* broker

@@ -63,7 +63,7 @@ describe("Checks of the simulation", () => {
   const plan: Plan.Plan = {
     ...drawn,
     producers: [producer],
-    groups: [{ ...drawn.groups[0], name: "g" }],
+    groups: [{ ...drawn.groups[0], name: "g", isStatic: false }],
     partitions: 1
   }
   /** Values p-0, p-1 …, whose keys alternate. */
@@ -84,12 +84,13 @@ describe("Checks of the simulation", () => {
     partition: 0,
     offset
   })
-  const failed = (value: string, maybeWritten: boolean): Event => ({
+  const failed = (value: string, maybeWritten: boolean, reason = "DeliveryTimeout"): Event => ({
     kind: "failed",
     producer: "p",
     value,
     at: 1,
     maybeWritten,
+    reason,
     message: ""
   })
   const record = (offset: number): Handed => ({ partition: 0, offset, key: `k${offset % 2}`, value: `p-${offset}` })
@@ -98,7 +99,8 @@ describe("Checks of the simulation", () => {
     group: "g",
     member: "m",
     records: offsets.map(record),
-    isPerKey: false
+    isPerKey: false,
+    isRun: true
   })
   const finished = (...offsets: ReadonlyArray<number>): Event => ({
     kind: "finished",
@@ -128,6 +130,7 @@ describe("Checks of the simulation", () => {
     fails(Checks.acknowledgements, outcome([sent("p-0"), acknowledged("p-0", 1)], "p-0"))
     fails(Checks.acknowledgements, outcome([sent("p-0"), acknowledged("p-0", 0)], "p-0", "p-0"))
     fails(Checks.acknowledgements, outcome([sent("p-0"), acknowledged("p-0", 0, 30_000)], "p-0"))
+    fails(Checks.acknowledgements, outcome([sent("p-0"), failed("p-0", true, "InvalidRecord")]))
     fails(Checks.acknowledgements, outcome([sent("p-0")], "p-0"))
     fails(Checks.acknowledgements, outcome([], "p-0"))
   })
@@ -158,6 +161,23 @@ describe("Checks of the simulation", () => {
     const committed = (offset: number): Event => ({ kind: "committed", group: "g", partition: 0, offset })
     holds(Checks.committedOnwards, outcome([committed(1), committed(1), committed(2)]))
     fails(Checks.committedOnwards, outcome([committed(2), committed(1)]))
+  })
+
+  it("no work is done twice under one ownership", () => {
+    const again = [owns("m", "assigned"), handed(0), finished(0)]
+    holds(Checks.onwards, outcome([...again, owns("m", "revoked"), owns("m", "assigned"), handed(0)], "p-0"))
+    fails(Checks.onwards, outcome([...again, handed(0)], "p-0"))
+  })
+
+  it("revocation", () => {
+    holds(Checks.revocation, outcome([handed(0), finished(0), owns("m", "revoked")], "p-0"))
+    fails(Checks.revocation, outcome([handed(0), owns("m", "revoked")], "p-0"))
+  })
+
+  it("owners at the end", () => {
+    holds(Checks.unowned, outcome([owns("a", "assigned"), owns("a", "revoked"), owns("b", "assigned")]))
+    fails(Checks.unowned, outcome([owns("a", "assigned"), owns("a", "revoked")]))
+    fails(Checks.unowned, outcome([owns("a", "assigned"), owns("b", "assigned")]))
   })
 
   it("owners", () => {

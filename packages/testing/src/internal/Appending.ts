@@ -157,17 +157,17 @@ export const append = (
     partitionLeaderEpoch: leaderEpoch,
     ...(isAppendTime ? { appendTime: time } : {})
   })
-  const header = RecordBatch.header(bytes)
-  const entry: LogBatch = {
-    bytes,
-    header,
-    baseOffset: header.baseOffset,
-    lastOffset: header.lastOffset,
-    maxTimestamp: header.maxTimestamp,
-    appendedAt: time
-  }
   const logAppendTime = isAppendTime ? time : -1
-  log.producers.append(header, entry.baseOffset, logAppendTime)
+  return write(cluster, partition, bytes, logAppendTime)
+}
+
+/** Puts a batch that has its offsets at the end of the log. @internal */
+export const write = (cluster: Cluster, partition: Partition, bytes: Uint8Array, logAppendTime: number): Appended => {
+  const { log } = partition
+  const header = RecordBatch.header(bytes)
+  const { baseOffset, lastOffset, maxTimestamp } = header
+  log.producers.append(header, baseOffset, logAppendTime)
+  const entry = { bytes, header, baseOffset, lastOffset, maxTimestamp, appendedAt: cluster.loop.wallTime() }
   return enter(partition, [entry], logAppendTime)
 }
 

@@ -8,6 +8,7 @@ import type { Group } from "./groups/Groups.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
 import type { Release } from "./Release.ts"
+import type { Transaction } from "./transactions/Transactions.ts"
 
 /** One broker. @internal */
 export interface BrokerNode {
@@ -61,6 +62,8 @@ export interface Cluster {
   nextProducerId: bigint
   /** By id. */
   readonly groups: Map<string, Group>
+  /** By transactional id. */
+  readonly transactions: Map<string, Transaction>
   /** By name. */
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */

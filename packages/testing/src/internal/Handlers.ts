@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import { handler as addOffsetsToTxn } from "./apis/AddOffsetsToTxn.ts"
+import { handler as addPartitionsToTxn } from "./apis/AddPartitionsToTxn.ts"
 import { handler as apiVersions } from "./apis/ApiVersions.ts"
 import { handler as consumerGroupDescribe } from "./apis/ConsumerGroupDescribe.ts"
 import { handler as consumerGroupHeartbeat } from "./apis/ConsumerGroupHeartbeat.ts"
@@ -14,6 +16,9 @@ import { handler as deleteTopics } from "./apis/DeleteTopics.ts"
 import { handler as describeCluster } from "./apis/DescribeCluster.ts"
 import { handler as describeConfigs } from "./apis/DescribeConfigs.ts"
 import { handler as describeGroups } from "./apis/DescribeGroups.ts"
+import { handler as describeProducers } from "./apis/DescribeProducers.ts"
+import { handler as describeTransactions } from "./apis/DescribeTransactions.ts"
+import { handler as endTxn } from "./apis/EndTxn.ts"
 import { handler as fetch } from "./apis/Fetch.ts"
 import { handler as findCoordinator } from "./apis/FindCoordinator.ts"
 import { handler as heartbeat } from "./apis/Heartbeat.ts"
@@ -22,6 +27,7 @@ import { handler as joinGroup } from "./apis/JoinGroup.ts"
 import { handler as leaveGroup } from "./apis/LeaveGroup.ts"
 import { handler as listGroups } from "./apis/ListGroups.ts"
 import { handler as listOffsets } from "./apis/ListOffsets.ts"
+import { handler as listTransactions } from "./apis/ListTransactions.ts"
 import { handler as metadata } from "./apis/Metadata.ts"
 import { handler as offsetCommit } from "./apis/OffsetCommit.ts"
 import { handler as offsetDelete } from "./apis/OffsetDelete.ts"
@@ -29,9 +35,13 @@ import { handler as offsetFetch } from "./apis/OffsetFetch.ts"
 import { handler as offsetForLeaderEpoch } from "./apis/OffsetForLeaderEpoch.ts"
 import { handler as produce } from "./apis/Produce.ts"
 import { handler as syncGroup } from "./apis/SyncGroup.ts"
+import { handler as txnOffsetCommit } from "./apis/TxnOffsetCommit.ts"
+import { handler as writeTxnMarkers } from "./apis/WriteTxnMarkers.ts"
 import type { AnyHandler } from "./Exchange.ts"
 
 const all: ReadonlyArray<AnyHandler> = [
+  addOffsetsToTxn,
+  addPartitionsToTxn,
   apiVersions,
   consumerGroupDescribe,
   consumerGroupHeartbeat,
@@ -43,6 +53,9 @@ const all: ReadonlyArray<AnyHandler> = [
   describeCluster,
   describeConfigs,
   describeGroups,
+  describeProducers,
+  describeTransactions,
+  endTxn,
   fetch,
   findCoordinator,
   heartbeat,
@@ -51,13 +64,16 @@ const all: ReadonlyArray<AnyHandler> = [
   leaveGroup,
   listGroups,
   listOffsets,
+  listTransactions,
   metadata,
   offsetCommit,
   offsetDelete,
   offsetFetch,
   offsetForLeaderEpoch,
   produce,
-  syncGroup
+  syncGroup,
+  txnOffsetCommit,
+  writeTxnMarkers
 ]
 
 /** @internal */

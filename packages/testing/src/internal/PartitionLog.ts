@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
-import type { Batch } from "@kafka-effect/protocol/Record"
+import * as ControlRecord from "@kafka-effect/protocol/ControlRecord"
+import type { Batch, Record } from "@kafka-effect/protocol/Record"
+import * as Records from "@kafka-effect/protocol/Records"
 
 import { ProducerStates } from "./ProducerStates.ts"
 
@@ -54,6 +56,23 @@ export class PartitionLog {
     if (epoch > (last?.epoch ?? -1)) this.epochs.push({ epoch, startOffset: batch.baseOffset })
     this.batches.push(batch)
     this.endOffset = batch.lastOffset + one
+    this.follow(batch)
+  }
+
+  /** Keeps up which transactions are open, and which were aborted. */
+  private follow({ baseOffset, header, lastOffset }: LogBatch): void {
+    const { isControl, isTransactional, producerId } = header
+    if (!isTransactional) return
+    const begun = this.openTransactions.get(producerId)
+    if (!isControl) {
+      if (begun === undefined) this.openTransactions.set(producerId, baseOffset)
+      return
+    }
+    this.openTransactions.delete(producerId)
+    // Markers are never compressed: their records are at hand.
+    const [marker] = Records.decode(header, { checkCrcs: false }) as ReadonlyArray<Record>
+    if (begun === undefined || ControlRecord.decode(marker).type !== "abort") return
+    this.aborted.push({ producerId, firstOffset: begun, lastOffset })
   }
 
   /** Index of the first batch that has the offset, or one behind it. */
@@ -103,5 +122,9 @@ export class PartitionLog {
       last === undefined ? (offset > this.startOffset ? offset : this.startOffset) : last.lastOffset + one
     if (this.highWatermark > this.endOffset) this.highWatermark = this.endOffset
     while (this.epochs.length > 0 && this.epochs.at(-1)!.startOffset >= this.endOffset) this.epochs.pop()
+    // What was decided behind the cut is open again.
+    this.openTransactions.clear()
+    this.aborted.length = 0
+    for (const batch of this.batches) this.follow(batch)
   }
 }

@@ -7,18 +7,23 @@
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import type { Batch } from "@kafka-effect/protocol/Record"
 
-/** A batch that a producer has written. */
-interface Written {
+/** A batch that a producer has written. @internal */
+export interface Written {
   readonly first: number
   readonly last: number
   readonly baseOffset: bigint
   readonly logAppendTime: number
 }
 
-interface ProducerState {
+/** What a log knows of a producer. @internal */
+export interface ProducerState {
   readonly epoch: number
   /** Oldest first. */
   readonly batches: ReadonlyArray<Written>
+  /** The time of the last batch, in milliseconds since 1970. */
+  readonly lastTimestamp: number
+  /** Of the coordinator that wrote the last marker; -1 where there was none. */
+  readonly coordinatorEpoch: number
 }
 
 /** What becomes of a batch: it is the next, one of the last again, or is refused. @internal */
@@ -41,6 +46,15 @@ const next: Verdict = { _tag: "Next" }
 export class ProducerStates {
   private readonly states = new Map<bigint, ProducerState>()
 
+  /** What is known of a producer. */
+  of(producerId: bigint): ProducerState | undefined {
+    return this.states.get(producerId)
+  }
+
+  all(): ReadonlyArray<readonly [producerId: bigint, state: ProducerState]> {
+    return [...this.states]
+  }
+
   check({ baseSequence, producerEpoch, producerId, recordCount }: Batch): Verdict {
     if (producerId < 0) return next
     const state = this.states.get(producerId)
@@ -61,22 +75,29 @@ export class ProducerStates {
       return { _tag: "Duplicate", baseOffset: same.baseOffset, logAppendTime: same.logAppendTime }
     }
     const before = state.batches.at(-1)
-    if (before === undefined) return next
-    const expected = after(before.last, 1)
+    const expected = before === undefined ? 0 : after(before.last, 1)
     return baseSequence === expected ? next : outOfOrder(expected)
   }
 
   /** Remembers what was appended. */
   append(
-    { baseSequence, producerEpoch, producerId, recordCount }: Batch,
+    { baseSequence, isControl, maxTimestamp: lastTimestamp, producerEpoch, producerId, recordCount }: Batch,
     baseOffset: bigint,
     logAppendTime: number
   ): void {
     if (producerId < 0) return
     const state = this.states.get(producerId)
+    if (isControl) {
+      // A marker of a new epoch fences those before; sequences begin again under it.
+      const batches = state?.epoch === producerEpoch ? state.batches : []
+      this.states.set(producerId, { epoch: producerEpoch, batches, lastTimestamp, coordinatorEpoch: 0 })
+      return
+    }
+    const coordinatorEpoch = state?.coordinatorEpoch ?? -1
     const before = state?.epoch === producerEpoch ? state.batches.slice(1 - kept) : []
     const written = { first: baseSequence, last: after(baseSequence, recordCount - 1), baseOffset, logAppendTime }
-    this.states.set(producerId, { epoch: producerEpoch, batches: [...before, written] })
+    const batches = [...before, written]
+    this.states.set(producerId, { epoch: producerEpoch, batches, lastTimestamp, coordinatorEpoch })
   }
 
   /** Forgets all producers, as brokers do after `producer.id.expiration.ms`. */
@@ -86,10 +107,10 @@ export class ProducerStates {
 
   /** Forgets batches from an offset on, which the log has lost. */
   truncate(offset: bigint): void {
-    for (const [producerId, { batches, epoch }] of this.states) {
-      const left = batches.filter(({ baseOffset }) => baseOffset < offset)
-      if (left.length === 0) this.states.delete(producerId)
-      else this.states.set(producerId, { epoch, batches: left })
+    for (const [producerId, state] of this.states) {
+      const batches = state.batches.filter(({ baseOffset }) => baseOffset < offset)
+      if (batches.length === 0) this.states.delete(producerId)
+      else this.states.set(producerId, { ...state, batches })
     }
   }
 }

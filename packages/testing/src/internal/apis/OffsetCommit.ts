@@ -9,32 +9,15 @@ import {
   type OffsetCommitRequest,
   type OffsetCommitResponse
 } from "@kafka-effect/protocol/messages/OffsetCommit"
-import type * as Wire from "@kafka-effect/protocol/Wire"
 import * as Cluster from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
+import * as Commits from "../groups/Commits.ts"
 import * as Groups from "../groups/Groups.ts"
 import { atLeast } from "../Release.ts"
 
 /** The first versions whose generation may be a member's epoch, and that name topics by their ids. */
 const epochVersion = 9
 const idVersion = 10
-
-/** Kafka's `offset.metadata.max.bytes`. */
-const maxMetadataBytes = 4096
-
-const answerAll = (
-  { topics }: OffsetCommitRequest,
-  codeOf: (topic: { readonly name: string; readonly topicId: string }, partition: number) => number
-): Wire.Input<OffsetCommitResponse> => ({
-  topics: topics.map(({ name, partitions, topicId }) => ({
-    name,
-    topicId,
-    partitions: partitions.map(({ partitionIndex }) => ({
-      partitionIndex,
-      errorCode: codeOf({ name, topicId }, partitionIndex)
-    }))
-  }))
-})
 
 /** The partitions of a request, by topic id. */
 const placesOf = (
@@ -71,33 +54,16 @@ const membership = (cluster: Cluster.Cluster, message: OffsetCommitRequest, vers
 /** @internal */
 export const handler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
   api: OffsetCommit,
-  refuse: (request, errorCode) => answerAll(request, () => errorCode),
+  refuse: ({ topics }, errorCode) => Commits.answerAll(topics, () => errorCode),
   handle: (cluster, { answer, message, node, version }) => {
     const { groupId } = message
     const refused = Groups.check(cluster, groupId, node) || membership(cluster, message, version)
-    if (refused !== codes.NONE) return answer(answerAll(message, () => refused))
+    if (refused !== codes.NONE) return answer(Commits.answerAll(message.topics, () => refused))
     const { offsets } = Groups.of(cluster, groupId)
-    const errors = new Map<string, number>()
-    for (const { name, partitions, topicId } of message.topics) {
-      const topic = Cluster.topicOf(cluster, version >= idVersion ? { topicId } : { name })
-      for (const { committedLeaderEpoch, committedMetadata, committedOffset, partitionIndex } of partitions) {
-        const metadata = committedMetadata ?? ""
-        const place = `${name} ${topicId} ${partitionIndex}`
-        if (topic?.partitions[partitionIndex] === undefined) {
-          const isById = topic === undefined && version >= idVersion
-          errors.set(place, isById ? codes.UNKNOWN_TOPIC_ID : codes.UNKNOWN_TOPIC_OR_PARTITION)
-        } else if (Buffer.byteLength(metadata) > maxMetadataBytes) errors.set(place, codes.OFFSET_METADATA_TOO_LARGE)
-        else {
-          offsets.set(topic.name, partitionIndex, {
-            offset: committedOffset,
-            leaderEpoch: committedLeaderEpoch,
-            metadata
-          })
-        }
-      }
-    }
     answer(
-      answerAll(message, ({ name, topicId }, partition) => errors.get(`${name} ${topicId} ${partition}`) ?? codes.NONE)
+      Commits.commit(cluster, message.topics, version >= idVersion, (topic, partition, committed) =>
+        offsets.set(topic, partition, committed)
+      )
     )
   }
 }

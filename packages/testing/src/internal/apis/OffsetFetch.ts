@@ -29,20 +29,33 @@ const answered = (partitionIndex: number, committed: CommittedOffset | undefined
 })
 
 /** What was committed of the topics that are asked for; of all where none are named. */
-const topicsOf = (cluster: Cluster.Cluster, groupId: string, asked: ReadonlyArray<Asked> | null, byId: boolean) => {
+const topicsOf = (
+  cluster: Cluster.Cluster,
+  groupId: string,
+  asked: ReadonlyArray<Asked> | null,
+  byId: boolean,
+  requireStable: boolean
+) => {
   const offsets = cluster.groups.get(groupId)?.offsets
+  // What a transaction may yet commit is no place to begin at (KIP-447).
+  const isUnstable = (topic: string, index: number) => requireStable && offsets?.isPending(topic, index) === true
+  const stable = (topic: string, index: number, committed: CommittedOffset | undefined) =>
+    isUnstable(topic, index) ? answered(index, undefined, codes.UNSTABLE_OFFSET_COMMIT) : answered(index, committed)
   if (asked === null) {
     return (offsets?.all() ?? []).map(([name, partitions]) => ({
       name,
       topicId: cluster.topics.get(name)?.id ?? "",
-      partitions: [...partitions].map(([index, committed]) => answered(index, committed))
+      partitions: [...partitions].map(([index, committed]) => stable(name, index, committed))
     }))
   }
   return asked.map(({ name, partitionIndexes, topicId }) => {
     const found = byId ? Cluster.topicOf(cluster, { topicId })?.name : name
-    const errorCode = found === undefined ? codes.UNKNOWN_TOPIC_ID : codes.NONE
-    const committed = (index: number) => (found === undefined ? undefined : offsets?.get(found, index))
-    return { name, topicId, partitions: partitionIndexes.map((index) => answered(index, committed(index), errorCode)) }
+    const partitions = partitionIndexes.map((index) =>
+      found === undefined
+        ? answered(index, undefined, codes.UNKNOWN_TOPIC_ID)
+        : stable(found, index, offsets?.get(found, index))
+    )
+    return { name, topicId, partitions }
   })
 }
 
@@ -65,11 +78,11 @@ export const handler: Handler<OffsetFetchRequest, OffsetFetchResponse> = {
   refuse,
   handle: (cluster, { answer, message, node, version }) => {
     if (version < 8) {
-      const { groupId, topics } = message
+      const { groupId, requireStable, topics } = message
       const errorCode = Groups.check(cluster, groupId, node)
       if (errorCode !== codes.NONE) return answer(refuse(message, errorCode, version))
       const asked = topics?.map((topic) => ({ ...topic, topicId: "" })) ?? null
-      return answer({ topics: topicsOf(cluster, groupId, asked, false).map(withoutId) })
+      return answer({ topics: topicsOf(cluster, groupId, asked, false, requireStable).map(withoutId) })
     }
     answer({
       groups: message.groups.map(({ groupId, memberEpoch, memberId, topics }) => {
@@ -77,7 +90,7 @@ export const handler: Handler<OffsetFetchRequest, OffsetFetchResponse> = {
           Groups.check(cluster, groupId, node) ||
           (Groups.consumer(cluster, groupId)?.checkFetch(memberId, memberEpoch) ?? codes.NONE)
         const isById = version >= 10
-        const found = errorCode === codes.NONE ? topicsOf(cluster, groupId, topics, isById) : []
+        const found = errorCode === codes.NONE ? topicsOf(cluster, groupId, topics, isById, message.requireStable) : []
         return { groupId, errorCode, topics: isById ? found : found.map(withoutId) }
       })
     })

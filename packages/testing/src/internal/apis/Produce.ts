@@ -18,6 +18,8 @@ import * as Appending from "../Appending.ts"
 import * as Cluster from "../Cluster.ts"
 import type { Exchange, Handler } from "../Exchange.ts"
 import * as Leadership from "../Leadership.ts"
+import { atLeast } from "../Release.ts"
+import * as Transactions from "../transactions/Transactions.ts"
 
 type PartitionAnswer = Wire.Input<PartitionProduceResponse>
 
@@ -63,6 +65,8 @@ const answerFor = (
     // Meanwhile another may lead it.
     const now = Leadership.check(partition, node, -1)
     if (now !== codes.NONE) return refused(index, { code: now })
+    const refusal = inTransaction(cluster, message, version, partition, result)
+    if (refusal !== undefined) return refused(index, refusal)
     return MaybePromise.map(Appending.append(cluster, partition, result, message.acks), (appended) => {
       if ("code" in appended) return refused(index, appended)
       const { baseOffset, logAppendTime } = appended
@@ -76,6 +80,46 @@ const answerFor = (
     })
   }
   return MaybePromise.map(checked, finish)
+}
+
+/** The first versions that know TRANSACTION_ABORTABLE, and that take partitions into transactions by themselves (KIP-890). */
+const abortableVersion = 11
+const secondVersion = 12
+
+/** Why a batch may not be written as a part of its producer's transaction; undefined where it may. */
+const inTransaction = (
+  cluster: Cluster.Cluster,
+  { transactionalId }: ProduceRequest,
+  version: number,
+  partition: Cluster.Partition,
+  accepted: Appending.Accepted
+): Appending.Refused | undefined => {
+  if (!("batch" in accepted) || !accepted.batch.isTransactional) return undefined
+  const { producerEpoch, producerId } = accepted.batch
+  if (transactionalId === null) return { code: codes.TRANSACTIONAL_ID_AUTHORIZATION_FAILED }
+  // Before KIP-890, leaders believed what they were sent.
+  if (!atLeast(cluster.release, "3.6")) return undefined
+  const writer = { transactionalId, producerEpoch, producerId }
+  const code =
+    version >= secondVersion
+      ? Transactions.add(cluster, writer, { partitions: [partition] }, true)
+      : Transactions.verify(cluster, writer, { partition })
+  switch (code) {
+    case codes.NONE:
+      return undefined
+    case codes.PRODUCER_FENCED:
+      return { code: codes.INVALID_PRODUCER_EPOCH }
+    case codes.CONCURRENT_TRANSACTIONS:
+      // What older producers come again after, without asking who leads.
+      return { code: version >= secondVersion ? code : codes.NOT_ENOUGH_REPLICAS }
+    case codes.TRANSACTION_ABORTABLE:
+      return {
+        code: version >= abortableVersion ? code : codes.INVALID_TXN_STATE,
+        message: "Partition was not added to the transaction"
+      }
+    default:
+      return { code }
+  }
 }
 
 const refuseAll = ({ topicData }: ProduceRequest, code: number): ReadonlyArray<TopicAnswer> =>
