@@ -67,7 +67,7 @@ const produce = (
   Effect.gen(function* () {
     const kafka = yield* Kafka.Kafka
     const builder = new RecordBatchBuilder()
-    for (const value of values) builder.append(Date.now(), null, Buffer.from(value))
+    for (const value of values) builder.append(-1, null, Buffer.from(value))
     // Without compression it is there at once.
     const built = builder.build({ producerId, producerEpoch, baseSequence, isTransactional }) as Uint8Array
     const records = Uint8Array.from(built)
