@@ -174,6 +174,16 @@ export interface Service {
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   /** Begins a rebalance of a group; in one of KIP-848 that is a new epoch, in which members keep what they have. */
   readonly rebalance: (groupId: string) => Effect.Effect<void>
+  /**
+   * Deletes records that are older, or more, than their topics keep (`retention.ms` by the wall time, `retention.bytes`),
+   * batch by batch: a log begins later then.
+   */
+  readonly applyRetention: Effect.Effect<void>
+  /**
+   * Compacts the logs of a topic: of each key the last record stays, tombstones for `delete.retention.ms`. It is done for any
+   * topic, whatever its `cleanup.policy`; records without a key go.
+   */
+  readonly compact: (topic: string) => Effect.Effect<void>
   /** What is in the log of a partition: keys and values as bytes, in the order of their offsets. */
   readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<KafkaRecord.Record>>
   /** What a group has committed. */
