@@ -172,7 +172,7 @@ export interface Service {
   ) => Effect.Effect<void, never, Scope.Scope>
   /** Takes a member out of its group, as if its session had ended. */
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
-  /** Begins a rebalance of a group. */
+  /** Begins a rebalance of a group; in one of KIP-848 that is a new epoch, in which members keep what they have. */
   readonly rebalance: (groupId: string) => Effect.Effect<void>
   /** What is in the log of a partition: keys and values as bytes, in the order of their offsets. */
   readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<KafkaRecord.Record>>
