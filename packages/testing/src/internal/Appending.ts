@@ -9,9 +9,11 @@ import type { Record } from "@kafka-effect/protocol/Record"
 import * as RecordBatch from "@kafka-effect/protocol/RecordBatch"
 import * as Records from "@kafka-effect/protocol/Records"
 import { WireError } from "@kafka-effect/protocol/WireError"
-import { type Cluster, type Partition, type Topic, topicSetting } from "./Cluster.ts"
+import type { Cluster, Partition, Topic } from "./Cluster.ts"
+import * as Configs from "./Configs.ts"
 import * as OldFormats from "./OldFormats.ts"
 import type { LogBatch } from "./PartitionLog.ts"
+import * as RecordChecks from "./RecordChecks.ts"
 import * as Replication from "./Replication.ts"
 
 /** Why nothing is appended. @internal */
@@ -35,85 +37,104 @@ export interface Appended {
   readonly logAppendTime: number
 }
 
-const defaultMaxBytes = 1024 * 1024 + 12
-
 const one = BigInt(1)
 
 const isRefused = (error: unknown): Refused => {
   if (error instanceof WireError) {
-    const code = error.reason === "TooLarge" ? codes.MESSAGE_TOO_LARGE : codes.CORRUPT_MESSAGE
-    return { code, message: error.message }
+    const isCodec = error.reason === "UnknownCompression" || error.reason === "Decompression"
+    return { code: isCodec ? codes.UNKNOWN_SERVER_ERROR : codes.CORRUPT_MESSAGE, message: error.message }
   }
   throw error
 }
 
-const maxBytesOf = (cluster: Cluster, topic: Topic): number =>
-  Number(topicSetting(cluster, topic, "max.message.bytes", "message.max.bytes") ?? defaultMaxBytes)
+const maxBytesOf = (cluster: Cluster, topic: Topic): number => Configs.topicNumber(cluster, topic, "max.message.bytes")
 
 const isAppendTimeOf = (cluster: Cluster, topic: Topic): boolean =>
-  topicSetting(cluster, topic, "message.timestamp.type", "log.message.timestamp.type") === "LogAppendTime"
+  Configs.topicText(cluster, topic, "message.timestamp.type") === "LogAppendTime"
 
 /** Whether records may be appended, as far as they alone are concerned. @internal */
 export const check = (
   cluster: Cluster,
   partition: Partition,
   bytes: Uint8Array | null,
-  { version }: { readonly version: number }
+  { acks, version }: { readonly acks: number; readonly version: number }
 ): MaybePromise.MaybePromise<Checked> => {
-  if (version >= 3) return checkBatch(cluster, partition, bytes, version)
+  const sent = bytes ?? new Uint8Array(0)
   try {
-    const sent = bytes ?? new Uint8Array(0)
+    if (version >= 3) {
+      const refused = misfit(cluster, sent, version) ?? RecordChecks.inSync(cluster, partition, acks)
+      return refused ?? checkBatch(cluster, partition, sent)
+    }
+    const outOfSync = RecordChecks.inSync(cluster, partition, acks)
+    if (outOfSync !== undefined) return outOfSync
     const [first] = Records.split(sent).batches
     // Some clients send what only later versions have; brokers have always taken it.
-    if (first?.magic === 2 && cluster.release.magic === 2) return checkBatch(cluster, partition, sent, version)
+    if (first?.magic === 2 && cluster.release.magic === 2) return checkBatch(cluster, partition, sent)
     const checked = OldFormats.check(cluster.release, sent, maxBytesOf(cluster, partition.topic))
-    return checked instanceof Promise ? checked.catch(isRefused) : checked
+    const accept = (result: Checked) => checkConverted(cluster, partition, result)
+    return checked instanceof Promise ? checked.then(accept).catch(isRefused) : accept(checked)
   } catch (error) {
     return isRefused(error)
   }
 }
 
-const checkBatch = (
+/** What a version of Produce does not take, whatever the topic. */
+const misfit = ({ release }: Cluster, bytes: Uint8Array, version: number): Refused | undefined => {
+  const [batch, ...more] = Records.split(bytes).batches
+  if (batch?.magic !== 2 || more.length > 0) {
+    return OldFormats.invalid(release, `Produce requests with version ${version} have one record batch per partition`)
+  }
+  return batch.compression === "zstd" && version < 7 ? { code: codes.UNSUPPORTED_COMPRESSION_TYPE } : undefined
+}
+
+/** What was in a format of old and is now in that of the log. */
+const checkConverted = (
   cluster: Cluster,
-  { topic }: Partition,
-  bytes: Uint8Array | null,
-  version: number
+  partition: Partition,
+  checked: Checked
 ): MaybePromise.MaybePromise<Checked> => {
-  if (bytes === null || bytes.length === 0) return { code: codes.INVALID_RECORD, message: "there are no records" }
+  if ("code" in checked) return checked
+  if ("records" in checked) return RecordChecks.check(cluster, partition, checked.records) ?? checked
+  return MaybePromise.map(
+    Records.decode(checked.batch, { checkCrcs: false }),
+    (records) => RecordChecks.check(cluster, partition, records) ?? checked
+  )
+}
+
+/** What is wrong with the header of a batch; undefined for nothing. */
+const headerProblem = (batch: RecordBatch.RecordBatch): string | undefined => {
+  const { baseSequence, isControl, lastOffset, producerId, recordCount } = batch
+  if (recordCount < 1 || lastOffset + one !== BigInt(recordCount))
+    return "the range of offsets is not that of the records"
+  if (isControl) return "clients may not write control records"
+  return producerId >= 0 && baseSequence < 0 ? "an idempotent batch has a sequence" : undefined
+}
+
+const checkBatch = (cluster: Cluster, partition: Partition, bytes: Uint8Array): MaybePromise.MaybePromise<Checked> => {
+  const invalid = (message: string) => OldFormats.invalid(cluster.release, message)
+  // Format v2 is that of record batches, and there is one.
+  const batch = Records.split(bytes).batches[0] as RecordBatch.RecordBatch
+  if (batch.baseOffset !== BigInt(0)) return invalid("the offset of the first record is not 0")
+  const limit = maxBytesOf(cluster, partition.topic)
+  if (batch.bytes.length > limit) return { code: codes.MESSAGE_TOO_LARGE }
+  const finish = (kept: RecordBatch.RecordBatch): Checked =>
+    kept.bytes.length > limit ? { code: codes.MESSAGE_TOO_LARGE } : { batch: kept }
+  const accept = (records: ReadonlyArray<Record>): MaybePromise.MaybePromise<Checked> => {
+    const problem = headerProblem(batch)
+    if (problem !== undefined) return invalid(problem)
+    if (!records.every(({ offset }, at) => offset === BigInt(at))) return invalid("offsets within the batch have gaps")
+    const refused = RecordChecks.check(cluster, partition, records, batch.timestampType)
+    return refused ?? MaybePromise.map(RecordChecks.recompress(cluster, partition, batch, records), finish)
+  }
+  const refuse = (error: unknown): Refused => {
+    const isContent = error instanceof WireError && !["ChecksumMismatch", "Decompression"].includes(error.reason)
+    return isContent ? invalid(error.message) : isRefused(error)
+  }
   try {
-    const { batches, partialBytes } = Records.split(bytes)
-    const [batch] = batches
-    if (batch === undefined || partialBytes > 0) return { code: codes.CORRUPT_MESSAGE, message: "a batch is cut off" }
-    if (batches.length > 1) return { code: codes.INVALID_RECORD, message: "more than one batch for a partition" }
-    if (batch.magic !== 2) {
-      const message = `Produce requests with version ${version} are only allowed to contain record batches with magic version 2`
-      return OldFormats.invalid(cluster.release, message)
-    }
-    if (batch.compression === "zstd" && version < 7) {
-      const message = `Produce requests with version ${version} are not allowed to use ZStandard compression`
-      return { code: codes.UNSUPPORTED_COMPRESSION_TYPE, message }
-    }
-    const limit = maxBytesOf(cluster, topic)
-    if (batch.bytes.length > limit) {
-      const message = `The record batch size in the append to ${topic.name} is ${batch.bytes.length} bytes which exceeds the maximum configured value of ${limit}.`
-      return { code: codes.MESSAGE_TOO_LARGE, message }
-    }
-    // Format v2 is that of record batches.
-    const v2 = batch as RecordBatch.RecordBatch
-    if (v2.isControl) return { code: codes.INVALID_RECORD, message: "clients may not write control records" }
-    if (v2.producerId >= 0 && (v2.producerEpoch < 0 || v2.baseSequence < 0)) {
-      return { code: codes.INVALID_RECORD, message: "an idempotent batch has an epoch and a sequence" }
-    }
-    const isCounted = v2.lastOffset - v2.baseOffset + one === BigInt(v2.recordCount)
-    if (!isCounted || v2.recordCount < 1) return { code: codes.INVALID_RECORD, message: "the record count is wrong" }
-    const accept = (records: ReadonlyArray<Record>): Checked => {
-      const isDense = records.every(({ offset }, index) => offset === v2.baseOffset + BigInt(index))
-      return isDense ? { batch: v2 } : { code: codes.INVALID_RECORD, message: "offsets within the batch have gaps" }
-    }
-    const records = Records.decode(v2)
-    return records instanceof Promise ? records.then(accept, isRefused) : accept(records)
+    const records = Records.decode(batch)
+    return records instanceof Promise ? records.then(accept).catch(refuse) : accept(records)
   } catch (error) {
-    return isRefused(error)
+    return refuse(error)
   }
 }
 

@@ -174,11 +174,3 @@ export const numberSetting = ({ configs, settings }: Cluster, name: string, othe
   const text = configs.get("4 ")?.get(name) ?? settings.get(name)
   return text === undefined ? otherwise : Number(text)
 }
-
-/** A topic's own setting, or that of brokers for all topics, under the name that it has there. @internal */
-export const topicSetting = (
-  { settings }: Cluster,
-  topic: Topic,
-  name: string,
-  brokerName: string
-): string | undefined => topic.configs.get(name) ?? settings.get(brokerName)

@@ -13,6 +13,7 @@ import {
 } from "@kafka-effect/protocol/messages/DeleteRecords"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import * as Cluster from "../Cluster.ts"
+import * as Configs from "../Configs.ts"
 import type { Handler } from "../Exchange.ts"
 import * as Leadership from "../Leadership.ts"
 
@@ -38,8 +39,7 @@ const remove = (
   const partition = topic?.partitions[partitionIndex]
   const code = Leadership.check(partition, node, -1)
   if (topic === undefined || partition === undefined || code !== codes.NONE) return refused(partitionIndex, code)
-  const policies = Cluster.topicSetting(cluster, topic, "cleanup.policy", "log.cleanup.policy") ?? "delete"
-  if (!policies.split(",").some((policy) => policy.trim() === "delete")) {
+  if (!Configs.topicList(cluster, topic, "cleanup.policy").includes("delete")) {
     return refused(partitionIndex, codes.POLICY_VIOLATION)
   }
   const { log } = partition

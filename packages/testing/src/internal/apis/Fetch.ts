@@ -8,11 +8,13 @@ import { Fetch, type FetchRequest, type FetchResponse, type PartitionData } from
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import { WireError } from "@kafka-effect/protocol/WireError"
 import * as Cluster from "../Cluster.ts"
+import * as Configs from "../Configs.ts"
 import type { Exchange, Handler } from "../Exchange.ts"
 import type { Plan, Wanted } from "../FetchSessions.ts"
 import * as Leadership from "../Leadership.ts"
 import * as OldFormats from "../OldFormats.ts"
 import type { LogBatch, PartitionLog } from "../PartitionLog.ts"
+import { atLeast } from "../Release.ts"
 
 type Answer = Wire.Input<PartitionData>
 
@@ -75,6 +77,11 @@ const read = (
   const { leader, leaderEpoch, log } = partition
   if (code !== codes.NONE) {
     return refuse(code, version >= 12 ? { currentLeader: { leaderId: leader, leaderEpoch } } : {})
+  }
+  // Later brokers leave it to clients what they can read (KIP-110).
+  const knowsZstd = version >= 10 || atLeast(cluster.release, "4.0")
+  if (!knowsZstd && Configs.topicText(cluster, partition.topic, "compression.type") === "zstd") {
+    return refuse(codes.UNSUPPORTED_COMPRESSION_TYPE)
   }
   const { highWatermark, lastStableOffset, startOffset } = log
   const limits = { highWatermark, lastStableOffset, logStartOffset: startOffset }

@@ -36,10 +36,13 @@ const refused = (index: number, { code, message, records }: Appending.Refused): 
   index,
   errorCode: code,
   baseOffset: none,
-  ...(message === undefined ? {} : { errorMessage: message }),
-  ...(records === undefined
+  // Kafka gives its reasons only where it names records.
+  ...(records === undefined || message === undefined
     ? {}
-    : { recordErrors: records.map(([batchIndex, batchIndexErrorMessage]) => ({ batchIndex, batchIndexErrorMessage })) })
+    : {
+        errorMessage: message,
+        recordErrors: records.map(([batchIndex, batchIndexErrorMessage]) => ({ batchIndex, batchIndexErrorMessage }))
+      })
 })
 
 const answerFor = (
