@@ -42,6 +42,8 @@ import { handler as offsetDelete } from "./apis/OffsetDelete.ts"
 import { handler as offsetFetch } from "./apis/OffsetFetch.ts"
 import { handler as offsetForLeaderEpoch } from "./apis/OffsetForLeaderEpoch.ts"
 import { handler as produce } from "./apis/Produce.ts"
+import { handler as saslAuthenticate } from "./apis/SaslAuthenticate.ts"
+import { handler as saslHandshake } from "./apis/SaslHandshake.ts"
 import { handler as syncGroup } from "./apis/SyncGroup.ts"
 import { handler as txnOffsetCommit } from "./apis/TxnOffsetCommit.ts"
 import { handler as writeTxnMarkers } from "./apis/WriteTxnMarkers.ts"
@@ -87,6 +89,8 @@ const all: ReadonlyArray<AnyHandler> = [
   offsetFetch,
   offsetForLeaderEpoch,
   produce,
+  saslAuthenticate,
+  saslHandshake,
   syncGroup,
   txnOffsetCommit,
   writeTxnMarkers
