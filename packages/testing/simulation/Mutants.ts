@@ -38,8 +38,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the broker does not wake those who wait for records",
-    file: `${broker}/Appending.ts`,
-    changes: [["  notify(partition)\n", ""]]
+    file: `${broker}/Replication.ts`,
+    changes: [["offset : log.endOffset\n  notify(partition)\n", "offset : log.endOffset\n"]]
   },
   {
     name: "a retry has new sequence numbers",
