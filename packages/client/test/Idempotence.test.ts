@@ -9,6 +9,7 @@ import { PartitionQueue } from "../src/internal/producer/PartitionQueue.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Producer from "../src/Producer.ts"
 import * as Serde from "../src/Serde.ts"
+import { until } from "./harness.ts"
 import * as ScriptedBroker from "./ScriptedBroker.ts"
 import * as ScriptedCluster from "./ScriptedCluster.ts"
 import { ScriptedLog } from "./ScriptedLog.ts"
@@ -138,9 +139,16 @@ describe("Idempotence", () => {
     Effect.gen(function* () {
       const { cluster, log, make } = yield* scripted()
       const producer = yield* make(oneByOne)
-      log.delay = () => 20
+      // The first is answered late, so that others have time to come beside it.
+      let isFirst = true
+      log.delay = () => {
+        const delay = isFirst ? 500 : 20
+        isFirst = false
+        return delay
+      }
       const sending = yield* Effect.forkChild(sendAll(producer, numbers(0, 40)), { startImmediately: true })
-      yield* Effect.sleep("15 millis")
+      yield* until(() => cluster.brokers[0].of(Produce).length > 0)
+      yield* Effect.sleep("100 millis")
       assert.strictEqual(cluster.brokers[0].of(Produce).length, 1)
       const outcomes = yield* Fiber.join(sending)
       assert.deepStrictEqual(offsetsOf(outcomes), numbers(0, 40).map(Number))
@@ -155,9 +163,11 @@ describe("Idempotence", () => {
       yield* sendAll(producer, numbers(0, 10))
       cluster.topics.set("t", { partitions: [{ leader: 2, epoch: 9 }] })
       yield* kafka.cluster.refresh(["t"])
-      log.delay = () => 100
+      log.delay = () => 500
       const sending = yield* Effect.forkChild(sendAll(producer, numbers(10, 10)), { startImmediately: true })
-      yield* Effect.sleep("60 millis")
+      yield* until(() => cluster.brokers[1].of(Produce).length > 0)
+      log.delay = () => 0
+      yield* Effect.sleep("100 millis")
       assert.strictEqual(cluster.brokers[1].of(Produce).length, 1)
       yield* Fiber.join(sending)
       assert.deepStrictEqual(log.values(0), numbers(0, 20))
@@ -184,9 +194,10 @@ describe("Idempotence", () => {
       log.serve(moved, 1)
       const producer = yield* make(oneByOne)
       yield* sendAll(producer, ["first"])
-      log.delay = ([batch]) => (batch.broker === 0 ? 300 : 0)
+      log.delay = ([batch]) => (batch.broker === 0 ? 500 : 0)
+      const asked = cluster.brokers[0].of(Produce).length
       const slow = yield* Effect.forkChild(sendAll(producer, ["slow"]), { startImmediately: true })
-      yield* Effect.sleep("50 millis")
+      yield* until(() => cluster.brokers[0].of(Produce).length > asked)
       cluster.brokers[0] = moved
       yield* kafka.cluster.refresh()
       const fast = yield* sendAll(producer, ["fast"])
@@ -381,7 +392,7 @@ describe("Idempotence", () => {
   it.live("C47 interrupting a caller takes its record back while it is in no request, and disturbs no other", () =>
     Effect.gen(function* () {
       const { log, make } = yield* scripted()
-      const producer = yield* make({ linger: "100 millis" })
+      const producer = yield* make({ linger: "500 millis" })
       const send = (value: string) =>
         Effect.forkChild(producer.send(topic, { key: null, value, partition: 0 }), { startImmediately: true })
       const first = yield* send("a")
@@ -402,11 +413,11 @@ describe("Idempotence", () => {
 
   it.live("C47 what is in a request completes in the background", () =>
     Effect.gen(function* () {
-      const { log, make } = yield* scripted()
+      const { cluster, log, make } = yield* scripted()
       const producer = yield* make()
       log.delay = () => 100
       const sending = yield* Effect.forkChild(producer.send(topic, { key: null, value: "a", partition: 0 }))
-      yield* Effect.sleep("50 millis")
+      yield* until(() => cluster.brokers[0].of(Produce).length > 0)
       yield* Fiber.interrupt(sending)
       yield* sendAll(producer, ["b"])
       assert.deepStrictEqual(log.values(0), ["a", "b"])

@@ -4,13 +4,9 @@
  *
  * @since 0.1.0
  */
-import { join } from "node:path"
-import * as Effect from "effect/Effect"
-import * as Maven from "./Maven.ts"
-import * as Program from "./Program.ts"
-import { RigError } from "./RigError.ts"
-
-const directory = join(Maven.cacheDirectory, "confluent-kafka")
+import type * as Effect from "effect/Effect"
+import * as PythonEnvironment from "./PythonEnvironment.ts"
+import type { RigError } from "./RigError.ts"
 
 /**
  * The `python` program that can import `confluent_kafka`.
@@ -20,22 +16,8 @@ const directory = join(Maven.cacheDirectory, "confluent-kafka")
  * @category constructors
  * @since 0.1.0
  */
-export const python: Effect.Effect<string, RigError> = Effect.gen(function* () {
-  const inside = join(directory, "bin", "python")
-  const imports = Program.runOrFail(inside, ["-c", "import confluent_kafka"])
-  const install = Effect.gen(function* () {
-    yield* Program.runOrFail("python3", ["-m", "venv", "--clear", directory])
-    yield* Program.runOrFail(inside, ["-m", "pip", "install", "--quiet", "confluent-kafka"])
-    yield* imports
-  })
-  yield* Effect.catch(imports, () => install)
-  return inside
-}).pipe(
-  Effect.mapError(
-    ({ message }) =>
-      new RigError({
-        reason: "Missing",
-        message: `confluent-kafka for Python is not installed: ${message.split("\n")[0]}`
-      })
-  )
-)
+export const python: Effect.Effect<string, RigError> = PythonEnvironment.python({
+  name: "confluent-kafka",
+  packages: ["confluent-kafka"],
+  imports: "confluent_kafka"
+})

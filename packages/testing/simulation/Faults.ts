@@ -51,6 +51,9 @@ const often: ReadonlyArray<ApiName> = [
   "Produce",
   "Produce",
   "Produce",
+  "Produce",
+  "Produce",
+  "Produce",
   "Fetch",
   "Heartbeat",
   "OffsetCommit",
@@ -93,7 +96,7 @@ export interface Targets {
 }
 
 const answerOf = (chance: Chance, at: number): Fault => {
-  const kind = chance.of(["lose answer", "close", "silence", "refuse", "delay"] as const)
+  const kind = chance.of(["lose answer", "close", "silence", "refuse", "refuse", "delay"] as const)
   const api = chance.of(often)
   const times = chance.of([1, 1, 2, 4])
   if (kind === "refuse") return { at, kind, api, times, code: chance.of<number>(apis[api].codes) }
@@ -116,6 +119,7 @@ const one = (chance: Chance, targets: Targets): Fault => {
     "answer",
     "answer",
     "rebalance",
+    "expire session",
     "expire session",
     "isolate",
     "isolate",

@@ -173,7 +173,9 @@ export const start = ({
     const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
       if (isDead || Cause.hasInterruptsOnly(cause)) return Effect.void
       history.note(() => `${member.name} has failed: ${Cause.prettyErrors(cause)[0]?.message}`)
-      if (isWhole()) onProblem(`${member.name} has ended though nothing was wrong: ${Cause.pretty(cause)}`)
+      // Work that failed before may take until now to come to its end.
+      const isWork = Cause.squash(cause) instanceof WorkFailed
+      if (isWhole() && !isWork) onProblem(`${member.name} has ended though nothing was wrong: ${Cause.pretty(cause)}`)
       if (Cause.hasDies(cause)) onProblem(`${member.name} has a defect: ${Cause.pretty(cause)}`)
       return Effect.sleep(restartDelay)
     }

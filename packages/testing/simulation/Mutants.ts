@@ -80,9 +80,19 @@ export const mutants: ReadonlyArray<Mutant> = [
     changes: [["      this.options.wake()\n      batch.reserved", "      batch.reserved"]]
   },
   {
+    name: "the memory of batches that are done is not given back",
+    file: `${client}/producer/Accumulator.ts`,
+    changes: [["    this.memory.release(batch.reserved)\n    batch.complete(exit)", "    batch.complete(exit)"]]
+  },
+  {
     name: "the end of a fetch does not wake the fetcher",
     file: `${client}/consumer/Fetcher.ts`,
     changes: [["          readers.notify(asked)\n          wanted.openUnsafe()\n", "          readers.notify(asked)\n"]]
+  },
+  {
+    name: "the bytes of batches that were read still count as fetched ahead",
+    file: `${client}/consumer/FetchedPartition.ts`,
+    changes: [["    this.queuedBytes -= taken.batch.bytes.length\n", ""]]
   },
   {
     name: "no heartbeat is sent",
@@ -128,6 +138,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "records of partitions that were taken away are handed over",
     file: `${client}/consumer/Delivery.ts`,
     changes: [
+      ["drop: (owned) => void rests.delete(owned),", "drop: () => {},"],
       [
         "if (owned.isEnding || version !== taken.source.version) return Effect.undefined",
         "if (version !== taken.source.version && !owned.isEnding) return Effect.undefined"
@@ -163,16 +174,6 @@ export const mutants: ReadonlyArray<Mutant> = [
       [
         "      backOff(partition)\n      if (currentLeader",
         '      reset(partition, BigInt(0), -1, "out-of-range")\n      if (currentLeader'
-      ]
-    ]
-  },
-  {
-    name: "commits of partitions that were lost are sent",
-    file: `${client}/consumer/Committer.ts`,
-    changes: [
-      [
-        "lease === undefined ? options.isAlone : lease.isActive && leaseOf(topic, partition) === lease",
-        "lease !== undefined || options.isAlone"
       ]
     ]
   },

@@ -49,6 +49,8 @@ export interface ProducerPlan {
   readonly duration: number
   readonly linger: number
   readonly batchSize: number
+  /** Bytes: where it is little, what is not given back is soon missed. */
+  readonly bufferMemory: number
   readonly deliveryTimeout: number
 }
 
@@ -90,19 +92,21 @@ const groupOf = (chance: Chance.Chance, name: string): GroupPlan => ({
   slow: chance.of([0, 0.1, 0.3])
 })
 
-const producerOf = (chance: Chance.Chance, name: string): ProducerPlan => {
+const producerOf = (seed: string, chance: Chance.Chance, name: string): ProducerPlan => {
   const isIdempotent = chance.happens(0.7)
-  return {
+  const producer = {
     name,
     isIdempotent,
     acks: isIdempotent || chance.happens(0.5) ? "all" : 1,
-    records: chance.between(15, 60),
-    burst: chance.between(1, 12),
-    duration: chance.of([2000, 10_000, 14_000]),
+    records: chance.between(20, 80),
+    burst: chance.of([1, 4, 12, 25]),
+    duration: chance.of([3000, 12_000, 14_000]),
     linger: chance.of([0, 5, 50]),
-    batchSize: chance.of([100, 200, 16_384]),
+    batchSize: chance.of([100, 100, 200, 16_384]),
     deliveryTimeout: chance.of([7000, 15_000, 120_000, 120_000])
-  }
+  } as const
+  const bufferMemory = Chance.make(seed, `${name} memory`).of([2 * producer.batchSize + 2000, 1_000_000])
+  return { ...producer, bufferMemory }
 }
 
 /** What the run of a seed is like. */
@@ -110,7 +114,7 @@ export const draw = (seed: string): Plan => {
   const chance = Chance.make(seed, "plan")
   const partitions = chance.between(1, 4)
   const groups = Array.from({ length: chance.happens(0.3) ? 2 : 1 }, (_, index) => groupOf(chance, `g${index}`))
-  const producers = Array.from({ length: chance.between(1, 2) }, (_, index) => producerOf(chance, `p${index}`))
+  const producers = Array.from({ length: chance.between(1, 2) }, (_, index) => producerOf(seed, chance, `p${index}`))
   return {
     partitions,
     keys: chance.between(1, 8),

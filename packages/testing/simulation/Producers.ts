@@ -51,6 +51,7 @@ export const run = (
       enableIdempotence: options.isIdempotent,
       linger: options.linger,
       batchSize: options.batchSize,
+      bufferMemory: options.bufferMemory,
       deliveryTimeout: options.deliveryTimeout
     }).pipe(Effect.provideService(Kafka.Kafka, kafka))
 

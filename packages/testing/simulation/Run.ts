@@ -20,7 +20,7 @@ import * as Troupe from "./Troupe.ts"
 import * as VirtualTime from "./VirtualTime.ts"
 
 /** Virtual milliseconds after which a run is stuck. */
-const limit = 1_800_000
+const limit = 600_000
 
 /** How long all may take to come to rest once nothing is wrong any more, and new records then: virtual milliseconds. */
 const restWithin = 60_000
@@ -124,12 +124,12 @@ const scenario = (
   plan: Plan.Plan,
   time: VirtualTime.VirtualTime,
   history: History.History,
-  tally: Cable.Tally
+  tally: Cable.Tally,
+  problems: Array<string>
 ) =>
   Effect.gen(function* () {
     const { note } = history
     const broker = yield* TestBroker.TestBroker
-    const problems: Array<string> = []
     const { bootstrapServers, transport } = broker
     const surroundings: Producers.Surroundings = { seed, plan, history, now: time.now, bootstrapServers }
     const ids = new Map<string, { readonly groupId: string; readonly memberId: string }>()
@@ -193,7 +193,7 @@ const scenario = (
     if (tally.sockets > 0) problems.push(`${tally.sockets} sockets are open though their clients have ended`)
     note(() => "all have left")
     const logs = yield* logsOf(broker, plan.partitions)
-    return [...problems, ...Checks.all.flatMap((check) => check({ plan, events: history.events, logs, healedAt }))]
+    problems.push(...Checks.all.flatMap((check) => check({ plan, events: history.events, logs, healedAt })))
   }).pipe(
     Effect.scoped,
     Effect.provide(
@@ -210,24 +210,22 @@ const scenario = (
 /** Carries out a plan under a seed. */
 export const run = async (seed: string, plan: Plan.Plan, isRead: boolean): Promise<Result> => {
   const tally: Cable.Tally = { sockets: 0 }
+  const problems: Array<string> = []
   const resources = process.getActiveResourcesInfo().length
-  let history: History.History | undefined
+  let lines: ReadonlyArray<string> = []
   const { exit, fibers, timers } = await VirtualTime.run(seed, limit, (time) => {
-    history = History.make(time.now, isRead)
-    return scenario(seed, plan, time, history, tally)
+    const history = History.make(time.now, isRead)
+    lines = history.lines
+    return scenario(seed, plan, time, history, tally, problems)
   })
-  const lines = history!.lines
-  if (exit === undefined) return { problems: ["nobody goes on: it is stuck"], lines }
-  if (Exit.isFailure(exit)) return { problems: [Cause.pretty(exit.cause)], lines }
-  const problems = [...exit.value]
-  const leftOver = {
+  if (exit === undefined) return { problems: [...problems, "nobody goes on: it is stuck"], lines }
+  if (Exit.isFailure(exit)) return { problems: [...problems, Cause.pretty(exit.cause)], lines }
+  const left = {
     fibers,
     timers,
     sockets: tally.sockets,
     resources: process.getActiveResourcesInfo().length - resources
   }
-  for (const [what, count] of Object.entries(leftOver)) {
-    if (count > 0) problems.push(`${count} ${what} are left behind`)
-  }
+  for (const [what, count] of Object.entries(left)) if (count > 0) problems.push(`${count} ${what} are left behind`)
   return { problems, lines }
 }

@@ -6,9 +6,10 @@
  *
  * @since 0.1.0
  */
-import type { Api } from "@kafka-effect/protocol/Api"
+import type { AnyApi, Api } from "@kafka-effect/protocol/Api"
 import type * as KafkaRecord from "@kafka-effect/protocol/Record"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
@@ -144,11 +145,34 @@ export interface Service {
   readonly moveCoordinator: (kind: "group" | "transaction", key: string, nodeId: number) => Effect.Effect<void>
   /** Stops a broker: its connections are cut, and others lead what it led, where they have replicas. */
   readonly stopBroker: (nodeId: number) => Effect.Effect<void>
+  /**
+   * Ends a broker without a word: its connections are cut, and what it led and no other replica has yet is lost, if another
+   * replica can lead. What was acknowledged with acks `all` is never among that; `delayReplication` says how much may be.
+   */
+  readonly crashBroker: (nodeId: number) => Effect.Effect<void>
+  /**
+   * How long followers take from now on to get what leaders append: until then nobody reads it, and acks `all` waits.
+   * Defaults to no time at all.
+   */
+  readonly delayReplication: (delay: Duration.Input) => Effect.Effect<void>
   /** Starts a broker that was stopped, on the port that it had. */
   readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
+  /**
+   * Adds a broker, on a free port: its id. Topics that are there stay where they are; groups and transactional ids may go
+   * to it.
+   */
+  readonly addBroker: Effect.Effect<number, ListenError>
+  /** Takes a broker away for good: what it led and had goes to others. */
+  readonly removeBroker: (nodeId: number) => Effect.Effect<void>
+  /** Holds back whoever asks, as a quota does, until the scope ends; all brokers, unless one is named (KIP-219). */
+  readonly throttle: (
+    api: AnyApi | "all",
+    duration: Duration.Input,
+    options?: { readonly node?: number | undefined }
+  ) => Effect.Effect<void, never, Scope.Scope>
   /** Takes a member out of its group, as if its session had ended. */
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
-  /** Begins a rebalance of a group. */
+  /** Begins a rebalance of a group; in one of KIP-848 that is a new epoch, in which members keep what they have. */
   readonly rebalance: (groupId: string) => Effect.Effect<void>
   /**
    * Deletes records that are older, or more, than their topics keep (`retention.ms` by the wall time, `retention.bytes`),
@@ -217,9 +241,12 @@ export const make = Effect.fnUntraced(function* (
     controllerId: 0,
     nextProducerId: BigInt(1000),
     groups: new Map(),
+    zookeeperOffsets: new Map(),
     transactions: new Map(),
     topics: new Map(),
     movedCoordinators: new Map(),
+    replicationDelay: 0,
+    throttles: new Set(),
     settings: new Map(Object.entries(options.settings ?? {})),
     configs: new Map(),
     random: () => chance.nextDoubleUnsafe()

@@ -27,6 +27,27 @@ describe("kcat", () => {
     )
   }
 
+  for (const [actAs, ...options] of [
+    ["0.8.2", "api.version.request=false", "broker.version.fallback=0.8.2.2"],
+    ["0.9", "api.version.request=false", "broker.version.fallback=0.9.0.1"],
+    ["0.10.0"],
+    ["0.11"],
+    ["2.8"]
+  ] as const) {
+    for (const codec of ["none", "gzip", "snappy", "lz4"]) {
+      kcatIt(`writes with ${codec} to ${actAs}, and reads it`, () =>
+        Effect.gen(function* () {
+          const { bootstrapServers } = yield* TestBroker.make({ actAs, topics: { t: 3 } })
+          const brokers = ["-b", bootstrapServers.join(","), ...options.flatMap((option) => ["-X", option])]
+          const sent = lines(500)
+          yield* Kcat.run([...brokers, "-P", "-t", "t", "-K:", "-z", codec], { stdin: `${sent.join("\n")}\n` })
+          const { stdout } = yield* Kcat.run([...brokers, "-C", "-t", "t", "-e", "-q", "-K:"])
+          assert.deepStrictEqual(String(stdout).trim().split("\n").sort(), [...sent].sort())
+        })
+      )
+    }
+  }
+
   kcatIt("reads in a group, commits, and goes on where it was", () =>
     Effect.gen(function* () {
       const { bootstrapServers } = yield* TestBroker.make({ brokers: 3, topics: { t: 3 } })

@@ -9,11 +9,12 @@ import type { Record } from "@kafka-effect/protocol/Record"
 import * as RecordBatch from "@kafka-effect/protocol/RecordBatch"
 import * as Records from "@kafka-effect/protocol/Records"
 import { WireError } from "@kafka-effect/protocol/WireError"
-import { type Cluster, notify, type Partition, type Topic } from "./Cluster.ts"
+import type { Cluster, Partition, Topic } from "./Cluster.ts"
 import * as Configs from "./Configs.ts"
 import * as OldFormats from "./OldFormats.ts"
 import type { LogBatch } from "./PartitionLog.ts"
 import * as RecordChecks from "./RecordChecks.ts"
+import * as Replication from "./Replication.ts"
 
 /** Why nothing is appended. @internal */
 export interface Refused {
@@ -168,14 +169,18 @@ export const write = (cluster: Cluster, partition: Partition, bytes: Uint8Array,
   const { baseOffset, lastOffset, maxTimestamp } = header
   log.producers.append(header, baseOffset, logAppendTime)
   const entry = { bytes, header, baseOffset, lastOffset, maxTimestamp, appendedAt: cluster.loop.wallTime() }
-  return enter(partition, [entry], logAppendTime)
+  return enter(cluster, partition, [entry], logAppendTime)
 }
 
-const enter = (partition: Partition, entries: ReadonlyArray<LogBatch>, logAppendTime: number): Appended => {
+const enter = (
+  cluster: Cluster,
+  partition: Partition,
+  entries: ReadonlyArray<LogBatch>,
+  logAppendTime: number
+): Appended => {
   const { log } = partition
   for (const entry of entries) log.append(entry)
-  log.highWatermark = log.endOffset
-  notify(partition)
+  Replication.appended(cluster, partition)
   return { baseOffset: entries[0].baseOffset, logAppendTime }
 }
 
@@ -197,6 +202,6 @@ const appendMessages = (
     if (log.endOffset !== baseOffset) return appendMessages(cluster, partition, messages)
     const limit = maxBytesOf(cluster, topic)
     if (entries.some(({ bytes }) => bytes.length > limit)) return { code: codes.MESSAGE_TOO_LARGE }
-    return enter(partition, entries, isAppendTime ? now : -1)
+    return enter(cluster, partition, entries, isAppendTime ? now : -1)
   })
 }

@@ -4,10 +4,12 @@
  * @since 0.1.0
  */
 import type { FetchSessions } from "./FetchSessions.ts"
+import type { GroupOffsets } from "./groups/GroupOffsets.ts"
 import type { Group } from "./groups/Groups.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
 import type { Release } from "./Release.ts"
+import type { Throttle } from "./Throttles.ts"
 import type { Transaction } from "./transactions/Transactions.ts"
 
 /** One broker. @internal */
@@ -62,12 +64,18 @@ export interface Cluster {
   nextProducerId: bigint
   /** By id. */
   readonly groups: Map<string, Group>
+  /** What was committed by version 0, which brokers kept in ZooKeeper: by group, and apart from everything else. */
+  readonly zookeeperOffsets: Map<string, GroupOffsets>
   /** By transactional id. */
   readonly transactions: Map<string, Transaction>
   /** By name. */
   readonly topics: Map<string, Topic>
   /** Coordinators that a test has chosen: node ids by kind and key. */
   readonly movedCoordinators: Map<string, number>
+  /** Clients that are held back. */
+  readonly throttles: Set<Throttle>
+  /** How long followers take to fetch what leaders append, in milliseconds. */
+  replicationDelay: number
   /** Settings of brokers: Kafka's names and texts. */
   readonly settings: Map<string, string>
   /** What was set while brokers run, besides topics: by resource type and name (`Configs.ts`). */

@@ -47,3 +47,17 @@ export const brokerStarted = (cluster: Cluster, nodeId: number): void => {
     if (partition.leader === -1 && partition.replicas.includes(nodeId)) lead(partition, nodeId)
   }
 }
+
+/** A broker that is gone for good has no replicas: others get them. @internal */
+export const brokerRemoved = (cluster: Cluster, nodeId: number): void => {
+  cluster.nodes.delete(nodeId)
+  const ids = [...cluster.nodes.keys()].sort((a, b) => a - b)
+  for (const partition of partitionsOf(cluster)) {
+    if (!partition.replicas.includes(nodeId)) continue
+    const left = partition.replicas.filter((id) => id !== nodeId)
+    const other = ids.find((id) => !left.includes(id))
+    partition.replicas = other === undefined ? left : [...left, other]
+    const leader = partition.replicas.find((id) => cluster.nodes.get(id)?.isUp === true)
+    if (partition.leader === -1 && leader !== undefined) lead(partition, leader)
+  }
+}

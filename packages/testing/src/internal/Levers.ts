@@ -3,14 +3,18 @@
  *
  * @since 0.1.0
  */
+import type { AnyApi } from "@kafka-effect/protocol/Api"
 import type { Record } from "@kafka-effect/protocol/Record"
 import * as Records from "@kafka-effect/protocol/Records"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { ListenError } from "../ListenError.ts"
 import type { BrokerNodes } from "./BrokerNodes.ts"
 import type { BrokerNode, Cluster, Partition } from "./Cluster.ts"
 import * as Compaction from "./Compaction.ts"
 import * as LeaderElection from "./LeaderElection.ts"
+import * as Replication from "./Replication.ts"
 import * as Retention from "./Retention.ts"
 
 /** @internal */
@@ -19,6 +23,15 @@ export interface Levers {
   readonly bumpLeaderEpoch: (topic: string, partition: number) => Effect.Effect<void>
   readonly moveCoordinator: (kind: "group" | "transaction", key: string, nodeId: number) => Effect.Effect<void>
   readonly stopBroker: (nodeId: number) => Effect.Effect<void>
+  readonly crashBroker: (nodeId: number) => Effect.Effect<void>
+  readonly delayReplication: (delay: Duration.Input) => Effect.Effect<void>
+  readonly addBroker: Effect.Effect<number, ListenError>
+  readonly removeBroker: (nodeId: number) => Effect.Effect<void>
+  readonly throttle: (
+    api: AnyApi | "all",
+    duration: Duration.Input,
+    options?: { readonly node?: number | undefined }
+  ) => Effect.Effect<void, never, Scope.Scope>
   readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   readonly rebalance: (groupId: string) => Effect.Effect<void>
@@ -48,11 +61,27 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
     return found
   }
 
+  /** Stops a broker; first, something happens to what it leads. */
+  const stop = (nodeId: number, parting: (partition: Partition) => void): Effect.Effect<void> =>
+    Effect.flatMap(
+      inLoop(() => {
+        const node = nodeOf(nodeId)
+        for (const { partitions } of cluster.topics.values()) {
+          for (const partition of partitions) if (partition.leader === nodeId) parting(partition)
+        }
+        // From here on nothing is appended.
+        LeaderElection.brokerStopped(cluster, nodeId)
+        return node
+      }),
+      nodes.stop
+    )
+
   return {
     moveLeader: (topic, partition, nodeId) =>
       inLoop(() => {
         partitionOf(topic, partition)
         if (!nodeOf(nodeId).isUp) throw new Error(`broker ${nodeId} is stopped: it can lead nothing`)
+        Replication.catchUp(partitionOf(topic, partition))
         LeaderElection.moveLeader(cluster, topic, partition, nodeId)
       }),
     bumpLeaderEpoch: (topic, partition) =>
@@ -65,15 +94,29 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
         nodeOf(nodeId)
         cluster.movedCoordinators.set(`${kind} ${key}`, nodeId)
       }),
-    stopBroker: (nodeId) =>
-      Effect.flatMap(
-        inLoop(() => nodeOf(nodeId)),
-        (node) =>
-          Effect.andThen(
-            nodes.stop(node),
-            inLoop(() => LeaderElection.brokerStopped(cluster, nodeId))
-          )
+    stopBroker: (nodeId) => stop(nodeId, Replication.catchUp),
+    crashBroker: (nodeId) => stop(nodeId, (partition) => Replication.lose(cluster, partition)),
+    delayReplication: (delay) =>
+      inLoop(() => {
+        cluster.replicationDelay = Duration.toMillis(Duration.fromInputUnsafe(delay))
+      }),
+    addBroker: Effect.suspend(() => {
+      const nodeId = Math.max(-1, ...cluster.nodes.keys()) + 1
+      return Effect.as(nodes.add(nodeId, {}), nodeId)
+    }),
+    removeBroker: (nodeId) =>
+      Effect.andThen(
+        stop(nodeId, Replication.catchUp),
+        inLoop(() => LeaderElection.brokerRemoved(cluster, nodeId))
       ),
+    throttle: (api, duration, { node } = {}) => {
+      const milliseconds = Duration.toMillis(Duration.fromInputUnsafe(duration))
+      const throttle = { key: api === "all" ? undefined : api.key, node, milliseconds }
+      return Effect.acquireRelease(
+        inLoop(() => void cluster.throttles.add(throttle)),
+        () => Effect.sync(() => void cluster.throttles.delete(throttle))
+      )
+    },
     startBroker: (nodeId) =>
       Effect.flatMap(
         inLoop(() => nodeOf(nodeId)),

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { AnyApi } from "@kafka-effect/protocol/Api"
+import { Produce } from "@kafka-effect/protocol/messages/Produce"
 import { handlers } from "./Handlers.ts"
 import { type ReleaseName, versionsByRelease } from "./ReleaseVersions.ts"
 
@@ -15,8 +16,10 @@ export interface Release {
   readonly versions: ReadonlyMap<number, readonly [lowest: number, highest: number]>
   /** What becomes of a request of no API and version that there is: 0.9 says nothing, and goes on. */
   readonly unknown: "close" | "silence"
-  /** Whether FindCoordinator is answered with correlation id 0 until there is a topic (0.8.2). */
-  readonly forgetsCorrelationIds: boolean
+  /** Whether, until there is a topic, Metadata has no brokers, and FindCoordinator an error and correlation id 0 (0.8.2). */
+  readonly startsWithTopics: boolean
+  /** Whether version 0 of OffsetCommit and OffsetFetch is for offsets in ZooKeeper; else nobody is there to keep them. */
+  readonly hasZookeeper: boolean
   /** The newest format of records that its logs have. */
   readonly magic: 0 | 1 | 2
 }
@@ -48,13 +51,17 @@ export const make = (name: ReleaseName): Release => {
     name,
     versions,
     unknown: name === "0.9" ? "silence" : "close",
-    forgetsCorrelationIds: name === "0.8.2",
+    startsWithTopics: name === "0.8.2",
+    // The versions from 3.3 on are those of brokers with KRaft.
+    hasZookeeper: !atLeast({ name }, "3.3"),
     magic: atLeast({ name }, "0.11") ? 2 : atLeast({ name }, "0.10.0") ? 1 : 0
   }
 }
 
 /** @internal */
-export const knows = ({ versions }: Release, { key }: Pick<AnyApi, "key">, version: number): boolean => {
+export const knows = ({ name, versions }: Release, { key }: Pick<AnyApi, "key">, version: number): boolean => {
   const range = versions.get(key)
-  return range !== undefined && version >= range[0] && version <= range[1]
+  if (range === undefined || version < range[0] || version > range[1]) return false
+  // Kafka 4 names versions of Produce that it has no more, for the sake of librdkafka (KAFKA-18659).
+  return !(key === Produce.key && version < 3 && atLeast({ name }, "4.0"))
 }

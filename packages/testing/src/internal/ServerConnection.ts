@@ -53,10 +53,10 @@ export interface Options {
 
 /** How a request's bytes may leave. @internal */
 export interface Outgoing {
-  /** The frame that answers the request with a message; in the request's version unless another is named. */
-  readonly frame: (response: Wire.Input<unknown>, version?: number) => ReadonlyArray<Uint8Array>
-  /** Writes bytes as the answer; the connection goes on to its next request. */
-  readonly write: (pieces: ReadonlyArray<Uint8Array>) => void
+  /** The frame that answers the request with a message; in the request's version, and under its id, unless others are named. */
+  readonly frame: (response: Wire.Input<unknown>, version?: number, correlationId?: number) => ReadonlyArray<Uint8Array>
+  /** Writes bytes as the answer; the connection goes on to its next request, after so many milliseconds if any are given. */
+  readonly write: (pieces: ReadonlyArray<Uint8Array>, mute?: number) => void
   /** Ends the connection once what was written has left. */
   readonly end: () => void
 }
@@ -94,12 +94,14 @@ export const make = (socket: ServerSocket, options: Options): ServerHandler => {
   const outgoingFor = (api: Api<unknown, unknown> | undefined, version: number, correlationId: number): Outgoing => {
     let isDone = false
     return {
-      frame: (response, other = version) => (api === undefined ? [] : frameOf(api, other, correlationId, response)),
-      write: (pieces) => {
+      frame: (response, other = version, id = correlationId) =>
+        api === undefined ? [] : frameOf(api, other, id, response),
+      write: (pieces, mute = 0) => {
         if (isDone || isClosed) return
         isDone = true
         if (pieces.length > 0) socket.write(pieces)
-        done()
+        if (mute > 0) loop.after(mute, done)
+        else done()
       },
       end: () => socket.end()
     }

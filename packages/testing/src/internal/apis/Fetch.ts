@@ -93,7 +93,7 @@ const read = (
     }
   }
   if (fetchOffset < startOffset || fetchOffset > log.endOffset) {
-    return refuse(codes.OFFSET_OUT_OF_RANGE, limits)
+    return refuse(codes.OFFSET_OUT_OF_RANGE)
   }
   const isCommitted = message.isolationLevel === 1
   const limit = isCommitted ? lastStableOffset : highWatermark

@@ -8,6 +8,7 @@ import { JoinGroup, type JoinGroupRequest, type JoinGroupResponse } from "@kafka
 import { numberSetting } from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
 import * as Groups from "../groups/Groups.ts"
+import { atLeast, type Release } from "../Release.ts"
 
 const refused = (memberId: string, errorCode: number) => ({
   errorCode,
@@ -20,7 +21,8 @@ const refused = (memberId: string, errorCode: number) => ({
 
 /** Kafka's `group.min.session.timeout.ms` and `group.max.session.timeout.ms`. */
 const minSessionTimeout = 6000
-const maxSessionTimeout = 1_800_000
+const maxSessionTimeout = (release: Release): number =>
+  atLeast(release, "2.3") ? 1_800_000 : atLeast(release, "0.10.0") ? 300_000 : 30_000
 
 /** @internal */
 export const handler: Handler<JoinGroupRequest, JoinGroupResponse> = {
@@ -31,7 +33,7 @@ export const handler: Handler<JoinGroupRequest, JoinGroupResponse> = {
     const errorCode = Groups.check(cluster, groupId, node)
     if (errorCode !== codes.NONE) return answer(refused(memberId, errorCode))
     const least = numberSetting(cluster, "group.min.session.timeout.ms", minSessionTimeout)
-    const most = numberSetting(cluster, "group.max.session.timeout.ms", maxSessionTimeout)
+    const most = numberSetting(cluster, "group.max.session.timeout.ms", maxSessionTimeout(cluster.release))
     if (sessionTimeoutMs < least || sessionTimeoutMs > most) {
       return answer(refused(memberId, codes.INVALID_SESSION_TIMEOUT))
     }

@@ -86,8 +86,11 @@ export const handler: Handler<MetadataRequest, MetadataResponse> = {
     const found = wantsAll
       ? [...cluster.topics.values()].map((topic) => described(cluster, topic, message.includeTopicAuthorizedOperations))
       : topics.map((asked) => answerFor(cluster, asked, message))
+    const isUnknown = cluster.release.startsWithTopics && cluster.topics.size === 0
     answer({
-      brokers: Cluster.upNodes(cluster).map(({ host, nodeId, port, rack }) => ({ nodeId, host, port, rack })),
+      brokers: isUnknown
+        ? []
+        : Cluster.upNodes(cluster).map(({ host, nodeId, port, rack }) => ({ nodeId, host, port, rack })),
       clusterId: cluster.clusterId,
       controllerId: cluster.controllerId,
       topics: found

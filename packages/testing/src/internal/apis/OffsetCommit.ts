@@ -12,6 +12,7 @@ import {
 import * as Cluster from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
 import * as Commits from "../groups/Commits.ts"
+import { GroupOffsets } from "../groups/GroupOffsets.ts"
 import * as Groups from "../groups/Groups.ts"
 import { atLeast } from "../Release.ts"
 
@@ -51,12 +52,31 @@ const membership = (cluster: Cluster.Cluster, message: OffsetCommitRequest, vers
   return group.state === "CompletingRebalance" ? codes.REBALANCE_IN_PROGRESS : codes.NONE
 }
 
+/** Version 0: any broker takes it, of any group, and keeps it where no later version looks. */
+const commitToZookeeper = (cluster: Cluster.Cluster, message: OffsetCommitRequest) => {
+  const { release, topics, zookeeperOffsets } = cluster
+  if (!release.hasZookeeper) return Commits.answerAll(message.topics, () => codes.UNSUPPORTED_VERSION)
+  const offsets = zookeeperOffsets.get(message.groupId) ?? new GroupOffsets()
+  zookeeperOffsets.set(message.groupId, offsets)
+  const isKnown = (name: string) => topics.has(name)
+  for (const { name, partitions } of message.topics.filter((topic) => isKnown(topic.name))) {
+    for (const { committedOffset, partitionIndex } of partitions) {
+      // Nothing else is kept there.
+      offsets.set(name, partitionIndex, { offset: committedOffset, leaderEpoch: -1, metadata: "" })
+    }
+  }
+  return Commits.answerAll(message.topics, ({ name }) =>
+    isKnown(name) ? codes.NONE : codes.UNKNOWN_TOPIC_OR_PARTITION
+  )
+}
+
 /** @internal */
 export const handler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
   api: OffsetCommit,
   refuse: ({ topics }, errorCode) => Commits.answerAll(topics, () => errorCode),
   handle: (cluster, { answer, message, node, version }) => {
     const { groupId } = message
+    if (version === 0) return answer(commitToZookeeper(cluster, message))
     const refused = Groups.check(cluster, groupId, node) || membership(cluster, message, version)
     if (refused !== codes.NONE) return answer(Commits.answerAll(message.topics, () => refused))
     const { offsets } = Groups.of(cluster, groupId)

@@ -59,6 +59,21 @@ const topicsOf = (
   })
 }
 
+/** Version 0: what version 0 has committed; that there is nothing is an error. */
+const fromZookeeper = ({ release, zookeeperOffsets }: Cluster.Cluster, message: OffsetFetchRequest) => {
+  if (!release.hasZookeeper) return refuse(message, codes.UNSUPPORTED_VERSION, 0)
+  const offsets = zookeeperOffsets.get(message.groupId)
+  return {
+    topics: (message.topics ?? []).map(({ name, partitionIndexes }) => ({
+      name,
+      partitions: partitionIndexes.map((index) => {
+        const committed = offsets?.get(name, index)
+        return answered(index, committed, committed === undefined ? codes.UNKNOWN_TOPIC_OR_PARTITION : codes.NONE)
+      })
+    }))
+  }
+}
+
 const withoutId = ({ name, partitions }: ReturnType<typeof topicsOf>[number]) => ({ name, partitions })
 
 const refuse = ({ groups, topics }: OffsetFetchRequest, errorCode: number, version: number) => {
@@ -77,6 +92,7 @@ export const handler: Handler<OffsetFetchRequest, OffsetFetchResponse> = {
   api: OffsetFetch,
   refuse,
   handle: (cluster, { answer, message, node, version }) => {
+    if (version === 0) return answer(fromZookeeper(cluster, message))
     if (version < 8) {
       const { groupId, requireStable, topics } = message
       const errorCode = Groups.check(cluster, groupId, node)

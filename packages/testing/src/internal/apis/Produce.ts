@@ -19,6 +19,7 @@ import * as Cluster from "../Cluster.ts"
 import type { Exchange, Handler } from "../Exchange.ts"
 import * as Leadership from "../Leadership.ts"
 import { atLeast } from "../Release.ts"
+import * as Replication from "../Replication.ts"
 import * as Transactions from "../transactions/Transactions.ts"
 
 type PartitionAnswer = Wire.Input<PartitionProduceResponse>
@@ -70,13 +71,20 @@ const answerFor = (
     return MaybePromise.map(Appending.append(cluster, partition, result, message.acks), (appended) => {
       if ("code" in appended) return refused(index, appended)
       const { baseOffset, logAppendTime } = appended
-      return {
-        index,
-        errorCode: codes.NONE,
-        baseOffset,
-        logAppendTimeMs: BigInt(logAppendTime),
-        logStartOffset: partition.log.startOffset
-      }
+      const { endOffset } = partition.log
+      const replicated =
+        message.acks === -1 ? Replication.awaitReplicas(cluster, partition, endOffset, message.timeoutMs) : codes.NONE
+      return MaybePromise.map(replicated, (errorCode) =>
+        errorCode === codes.NONE
+          ? {
+              index,
+              errorCode,
+              baseOffset,
+              logAppendTimeMs: BigInt(logAppendTime),
+              logStartOffset: partition.log.startOffset
+            }
+          : refused(index, { code: errorCode })
+      )
     })
   }
   return MaybePromise.map(checked, finish)

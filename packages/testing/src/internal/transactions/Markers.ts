@@ -7,6 +7,7 @@ import * as ControlRecord from "@kafka-effect/protocol/ControlRecord"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import * as Appending from "../Appending.ts"
 import type { Cluster, Partition } from "../Cluster.ts"
+import * as Replication from "../Replication.ts"
 
 /** @internal */
 export interface Marker {
@@ -16,21 +17,24 @@ export interface Marker {
   readonly coordinatorEpoch: number
 }
 
-/** Appends a marker. @internal */
-export const write = (cluster: Cluster, partition: Partition, marker: Marker): void => {
+/** How long followers may take, in milliseconds: as `request.timeout.ms` of coordinators. */
+const replicationTimeout = 30_000
+
+/** Appends a marker: an error code, once all replicas have it. @internal */
+export const write = (cluster: Cluster, partition: Partition, marker: Marker): number | Promise<number> => {
   const { coordinatorEpoch, isCommit, producerEpoch, producerId } = marker
   const { key, value } = ControlRecord.encode(isCommit ? "commit" : "abort", coordinatorEpoch)
   const builder = new RecordBatchBuilder()
   builder.append(cluster.loop.wallTime(), key, value)
-  const { endOffset: baseOffset } = partition.log
+  // Without compression it is there at once.
   const bytes = builder.build({
-    baseOffset,
+    baseOffset: partition.log.endOffset,
     partitionLeaderEpoch: partition.leaderEpoch,
     producerId,
     producerEpoch,
     isTransactional: true,
     isControl: true
-  })
-  // Without compression it is there at once; the copy is as large as it is.
-  Appending.write(cluster, partition, Uint8Array.from(bytes as Uint8Array), -1)
+  }) as Uint8Array
+  Appending.write(cluster, partition, Uint8Array.from(bytes), -1)
+  return Replication.awaitReplicas(cluster, partition, partition.log.endOffset, replicationTimeout)
 }

@@ -54,7 +54,7 @@ const none = BigInt(-1)
 /** The last epoch is kept for fencing. */
 const greatestEpoch = 0x7ffe
 
-/** How long a marker waits for a partition without a leader, in milliseconds. */
+/** How long a marker waits for a leader, in milliseconds. */
 const markerBackoff = 20
 
 const refused = (errorCode: number): Initialised => ({ errorCode, producerId: none, producerEpoch: -1 })
@@ -231,18 +231,27 @@ export const end = (cluster: Cluster, writer: Writer, isCommit: boolean, isV2: b
   return done()
 }
 
-/** Writes the markers that are still to be written; partitions without leaders get theirs later. */
+/** Writes the markers, and is over when all of them are safe. */
 const complete = (cluster: Cluster, transaction: Transaction, producerId: bigint, producerEpoch: number): void => {
   const isCommit = transaction.state === "PrepareCommit"
   transaction.cancelTimeout()
-  for (const partition of transaction.partitions) {
-    const isGone = cluster.topics.get(partition.topic.name) !== partition.topic
-    if (partition.leader < 0 && !isGone) continue
-    if (!isGone) Markers.write(cluster, partition, { producerId, producerEpoch, isCommit, coordinatorEpoch: 0 })
-    transaction.partitions.delete(partition)
-  }
   for (const group of transaction.groups) cluster.groups.get(group)?.offsets.endTransaction(producerId, isCommit)
   transaction.groups.clear()
-  if (transaction.partitions.size === 0) transaction.state = isCommit ? "CompleteCommit" : "CompleteAbort"
-  else cluster.loop.after(markerBackoff, () => complete(cluster, transaction, producerId, producerEpoch))
+  const done = (partition?: Partition): void => {
+    if (partition !== undefined) transaction.partitions.delete(partition)
+    if (transaction.partitions.size === 0) transaction.state = isCommit ? "CompleteCommit" : "CompleteAbort"
+  }
+  const mark = (partition: Partition): void => {
+    const later = (): void => void cluster.loop.after(markerBackoff, () => mark(partition))
+    if (cluster.topics.get(partition.topic.name) !== partition.topic) return void done(partition)
+    if (partition.leader < 0) return void later()
+    const marker = { producerId, producerEpoch, isCommit, coordinatorEpoch: 0 }
+    // A marker that was lost with its leader is written again.
+    const written = Markers.write(cluster, partition, marker)
+    const go = (code: number): void => (code === codes.NONE ? done(partition) : later())
+    if (typeof written === "number") go(written)
+    else void written.then((code) => cluster.loop.post(() => go(code)))
+  }
+  for (const partition of [...transaction.partitions]) mark(partition)
+  done()
 }
