@@ -17,7 +17,7 @@ import { Produce } from "@kafka-effect/protocol/messages/Produce"
 import { TxnOffsetCommit } from "@kafka-effect/protocol/messages/TxnOffsetCommit"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import type * as Wire from "@kafka-effect/protocol/Wire"
-import { Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { Clock, Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, Kafka, Serde } from "kafka-effect"
 import * as TestBroker from "../src/TestBroker.ts"
@@ -67,7 +67,8 @@ const produce = (
   Effect.gen(function* () {
     const kafka = yield* Kafka.Kafka
     const builder = new RecordBatchBuilder()
-    for (const value of values) builder.append(-1, null, Buffer.from(value))
+    const now = yield* Clock.currentTimeMillis
+    for (const value of values) builder.append(now, null, Buffer.from(value))
     // Without compression it is there at once.
     const built = builder.build({ producerId, producerEpoch, baseSequence, isTransactional }) as Uint8Array
     const records = Uint8Array.from(built)
