@@ -202,6 +202,8 @@ export interface Service {
    * batch by batch: a log begins later then.
    */
   readonly applyRetention: Effect.Effect<void>
+  /** Forgets a group without members, and what it has committed, as after `offsets.retention.minutes`. */
+  readonly expireOffsets: (groupId: string) => Effect.Effect<void>
   /**
    * Compacts the logs of a topic: of each key the last record stays, tombstones for `delete.retention.ms`. It is done for any
    * topic, whatever its `cleanup.policy`; records without a key go.

@@ -3,6 +3,7 @@ import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { Fetch } from "@kafka-effect/protocol/messages/Fetch"
 import { IncrementalAlterConfigs } from "@kafka-effect/protocol/messages/IncrementalAlterConfigs"
 import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
+import { OffsetCommit } from "@kafka-effect/protocol/messages/OffsetCommit"
 import { Produce } from "@kafka-effect/protocol/messages/Produce"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import { Effect } from "effect"
@@ -41,6 +42,27 @@ const ends = Effect.gen(function* () {
 })
 
 const apply = Effect.flatMap(TestBroker.TestBroker, ({ applyRetention }) => applyRetention)
+
+describe("expireOffsets", () => {
+  it.live("forgets what a group without members has committed", () =>
+    Effect.gen(function* () {
+      const broker = yield* TestBroker.TestBroker
+      const kafka = yield* Kafka.Kafka
+      const commit = (committedMetadata: string) => {
+        const partitions = [{ partitionIndex: 0, committedOffset: 7n, committedMetadata }]
+        const asked = kafka.request(0, OffsetCommit, { groupId: "g", topics: [{ name: "orders", partitions }] }, 9)
+        return Effect.map(asked, ({ topics }) => topics[0].partitions[0].errorCode)
+      }
+      assert.strictEqual(yield* commit("fits"), codes.NONE)
+      assert.strictEqual(yield* commit("too long"), codes.OFFSET_METADATA_TOO_LARGE)
+      assert.strictEqual((yield* broker.committed("g")).length, 1)
+      yield* broker.expireOffsets("g")
+      assert.deepStrictEqual(yield* broker.committed("g"), [])
+    }).pipe(
+      Effect.provide(TestBroker.layerKafka({ topics: { orders: 1 }, settings: { "offset.metadata.max.bytes": "4" } }))
+    )
+  )
+})
 
 describe("applyRetention", () => {
   it.live("deletes what is older than retention.ms, from the oldest on", () =>

@@ -36,6 +36,7 @@ export interface Levers {
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   readonly rebalance: (groupId: string) => Effect.Effect<void>
   readonly applyRetention: Effect.Effect<void>
+  readonly expireOffsets: (groupId: string) => Effect.Effect<void>
   readonly compact: (topic: string) => Effect.Effect<void>
   readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<Record>>
   readonly committed: (
@@ -137,6 +138,14 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
         const group = cluster.groups.get(groupId)
         if (group === undefined) throw new Error(`there is no group ${groupId}`)
         group.rebalance()
+      }),
+    expireOffsets: (groupId) =>
+      inLoop(() => {
+        const group = cluster.groups.get(groupId)
+        if (group === undefined) throw new Error(`there is no group ${groupId}`)
+        if (group.members.size > 0) throw new Error(`group ${groupId} has members: its offsets do not expire`)
+        if (group.type === "classic") group.state = "Dead"
+        cluster.groups.delete(groupId)
       }),
     applyRetention: inLoop(() => Retention.apply(cluster)),
     compact: (topic) =>

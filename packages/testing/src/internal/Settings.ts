@@ -179,7 +179,6 @@ export const brokerSettings: ReadonlyArray<Setting> = [
   setting("group.min.session.timeout.ms", "int", 6000),
   setting("num.partitions", "int", 1, { least: 1 }),
   setting("offset.metadata.max.bytes", "int", 4096),
-  setting("offsets.retention.minutes", "int", 10_080, { least: 1 }),
   setting("transaction.max.timeout.ms", "int", 900_000, { least: 1 }),
   ...topicDefaults
 ]

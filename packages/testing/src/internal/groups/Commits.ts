@@ -19,7 +19,7 @@ export interface Committing {
   }>
 }
 
-/** Kafka's `offset.metadata.max.bytes`. */
+/** Kafka's default. */
 const maxMetadataBytes = 4096
 
 /** The topics of an answer, with an error code for each partition. @internal */
@@ -44,6 +44,7 @@ export const commit = (
   byId: boolean,
   keep: (topic: string, partition: number, committed: CommittedOffset) => void
 ) => {
+  const longest = Cluster.numberSetting(cluster, "offset.metadata.max.bytes", maxMetadataBytes)
   const errors = new Map<Committing, Map<number, number>>()
   for (const asked of topics) {
     const topic = Cluster.topicOf(cluster, byId ? { topicId: asked.topicId } : { name: asked.name })
@@ -55,7 +56,7 @@ export const commit = (
       if (topic === undefined && byId) ofTopic.set(partitionIndex, codes.UNKNOWN_TOPIC_ID)
       else if (topic?.partitions[partitionIndex] === undefined) {
         ofTopic.set(partitionIndex, codes.UNKNOWN_TOPIC_OR_PARTITION)
-      } else if (Buffer.byteLength(metadata) > maxMetadataBytes) {
+      } else if (Buffer.byteLength(metadata) > longest) {
         ofTopic.set(partitionIndex, codes.OFFSET_METADATA_TOO_LARGE)
       } else keep(topic.name, partitionIndex, { offset, leaderEpoch, metadata })
     }
