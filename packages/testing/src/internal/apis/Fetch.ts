@@ -71,10 +71,11 @@ const read = (
   }
   if (topic === undefined && version >= 13) return refuse(codes.UNKNOWN_TOPIC_ID)
   const code = Leadership.check(partition, node, currentLeaderEpoch)
-  if (partition === undefined) return refuse(code)
+  if (partition === undefined) return refuse(code, { abortedTransactions: [] })
   const { leader, leaderEpoch, log } = partition
   if (code !== codes.NONE) {
-    return refuse(code, version >= 12 ? { currentLeader: { leaderId: leader, leaderEpoch } } : {})
+    const isElsewhere = code === codes.NOT_LEADER_OR_FOLLOWER || code === codes.FENCED_LEADER_EPOCH
+    return refuse(code, version >= 16 && isElsewhere ? { currentLeader: { leaderId: leader, leaderEpoch } } : {})
   }
   const { highWatermark, lastStableOffset, startOffset } = log
   const limits = { highWatermark, lastStableOffset, logStartOffset: startOffset }
@@ -86,7 +87,7 @@ const read = (
     }
   }
   if (fetchOffset < startOffset || fetchOffset > log.endOffset) {
-    return refuse(codes.OFFSET_OUT_OF_RANGE, limits)
+    return refuse(codes.OFFSET_OUT_OF_RANGE)
   }
   const isCommitted = message.isolationLevel === 1
   const limit = isCommitted ? lastStableOffset : highWatermark

@@ -57,7 +57,7 @@ export const handler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
   refuse: ({ topics }, errorCode) => Commits.answerAll(topics, () => errorCode),
   handle: (cluster, { answer, message, node, version }) => {
     const { groupId } = message
-    const refused = Groups.check(cluster, groupId, node) || membership(cluster, message, version)
+    const refused = Groups.checkCoordinator(cluster, groupId, node) || membership(cluster, message, version)
     if (refused !== codes.NONE) return answer(Commits.answerAll(message.topics, () => refused))
     const { offsets } = Groups.of(cluster, groupId)
     answer(
