@@ -13,6 +13,7 @@ import type { Plan, Wanted } from "../FetchSessions.ts"
 import * as Leadership from "../Leadership.ts"
 import * as OldFormats from "../OldFormats.ts"
 import type { LogBatch, PartitionLog } from "../PartitionLog.ts"
+import { atLeast } from "../Release.ts"
 
 type Answer = Wire.Input<PartitionData>
 
@@ -71,7 +72,7 @@ const read = (
   }
   if (topic === undefined && version >= 13) return refuse(codes.UNKNOWN_TOPIC_ID)
   const code = Leadership.check(partition, node, currentLeaderEpoch)
-  if (partition === undefined) return refuse(code, { abortedTransactions: [] })
+  if (partition === undefined) return refuse(code, atLeast(cluster.release, "3.0") ? { abortedTransactions: [] } : {})
   const { leader, leaderEpoch, log } = partition
   if (code !== codes.NONE) {
     const isElsewhere = code === codes.NOT_LEADER_OR_FOLLOWER || code === codes.FENCED_LEADER_EPOCH
