@@ -30,7 +30,7 @@ export const handler: Handler<DeleteGroupsRequest, DeleteGroupsResponse> = {
     answer({
       results: [...new Set(message.groupsNames)].map((groupId) => ({
         groupId,
-        errorCode: Groups.check(cluster, groupId, node) || remove(cluster, groupId)
+        errorCode: Groups.checkCoordinator(cluster, groupId, node) || remove(cluster, groupId)
       }))
     })
 }

@@ -73,10 +73,11 @@ const read = (
   }
   if (topic === undefined && version >= 13) return refuse(codes.UNKNOWN_TOPIC_ID)
   const code = Leadership.check(partition, node, currentLeaderEpoch)
-  if (partition === undefined) return refuse(code)
+  if (partition === undefined) return refuse(code, atLeast(cluster.release, "3.0") ? { abortedTransactions: [] } : {})
   const { leader, leaderEpoch, log } = partition
   if (code !== codes.NONE) {
-    return refuse(code, version >= 12 ? { currentLeader: { leaderId: leader, leaderEpoch } } : {})
+    const isElsewhere = code === codes.NOT_LEADER_OR_FOLLOWER || code === codes.FENCED_LEADER_EPOCH
+    return refuse(code, version >= 16 && isElsewhere ? { currentLeader: { leaderId: leader, leaderEpoch } } : {})
   }
   // Later brokers leave it to clients what they can read (KIP-110).
   const knowsZstd = version >= 10 || atLeast(cluster.release, "4.0")

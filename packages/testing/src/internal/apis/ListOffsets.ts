@@ -97,7 +97,10 @@ const answerFor = async (
   if (version === 0)
     return { partitionIndex, errorCode, oldStyleOffsets: oldStyle(partition.log, asked, cluster.loop.wallTime()) }
   const found = await find(partition.log, timestamp, isolationLevel)
-  const leaderEpoch = found.offset < 0 ? -1 : Leadership.epochAt(partition.log, found.offset)
+  // A log without records is in the epoch of its leader.
+  const isEmpty = partition.log.batches.length === 0
+  const epoch = isEmpty ? partition.leaderEpoch : Leadership.epochAt(partition.log, found.offset)
+  const leaderEpoch = found.offset < 0 ? -1 : epoch
   return { partitionIndex, errorCode, ...found, ...(version < 4 ? {} : { leaderEpoch }) }
 }
 

@@ -20,8 +20,9 @@ import * as TopicNames from "../TopicNames.ts"
 
 type TopicAnswer = Wire.Input<MetadataResponseTopic>
 
-/** Nothing is forbidden to anybody. */
-const allOperations = 0b1111_1111_1000
+/** Nothing is forbidden to anybody: all operations that topics and clusters have (KIP-430). */
+const topicOperations = 3576
+const clusterOperations = 8096
 
 const described = (cluster: Cluster.Cluster, topic: Cluster.Topic, withOperations: boolean): TopicAnswer => ({
   errorCode: codes.NONE,
@@ -40,7 +41,7 @@ const described = (cluster: Cluster.Cluster, topic: Cluster.Topic, withOperation
       offlineReplicas
     }
   }),
-  ...(withOperations ? { topicAuthorizedOperations: allOperations } : {})
+  ...(withOperations ? { topicAuthorizedOperations: topicOperations } : {})
 })
 
 const missing = (errorCode: number, { name, topicId }: MetadataRequestTopic): TopicAnswer => ({
@@ -93,7 +94,8 @@ export const handler: Handler<MetadataRequest, MetadataResponse> = {
         : Cluster.upNodes(cluster).map(({ host, nodeId, port, rack }) => ({ nodeId, host, port, rack })),
       clusterId: cluster.clusterId,
       controllerId: cluster.controllerId,
-      topics: found
+      topics: found,
+      ...(message.includeClusterAuthorizedOperations ? { clusterAuthorizedOperations: clusterOperations } : {})
     })
   }
 }

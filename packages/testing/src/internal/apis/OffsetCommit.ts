@@ -77,7 +77,7 @@ export const handler: Handler<OffsetCommitRequest, OffsetCommitResponse> = {
   handle: (cluster, { answer, message, node, version }) => {
     const { groupId } = message
     if (version === 0) return answer(commitToZookeeper(cluster, message))
-    const refused = Groups.check(cluster, groupId, node) || membership(cluster, message, version)
+    const refused = Groups.checkCoordinator(cluster, groupId, node) || membership(cluster, message, version)
     if (refused !== codes.NONE) return answer(Commits.answerAll(message.topics, () => refused))
     const { offsets } = Groups.of(cluster, groupId)
     answer(

@@ -16,7 +16,11 @@ export type Group = ClassicGroup | ConsumerGroup
 
 /** Whether a broker may answer for a group: an error code. @internal */
 export const check = (cluster: Cluster, groupId: string, node: BrokerNode): number => {
-  if (groupId === "") return codes.INVALID_GROUP_ID
+  return groupId === "" ? codes.INVALID_GROUP_ID : checkCoordinator(cluster, groupId, node)
+}
+
+/** The same where the empty name is that of a group, as it is for offsets. @internal */
+export const checkCoordinator = (cluster: Cluster, groupId: string, node: BrokerNode): number => {
   return Coordinators.isAt(cluster, "group", groupId, node) ? codes.NONE : codes.NOT_COORDINATOR
 }
 
