@@ -31,11 +31,12 @@ import * as MemoryNetwork from "./internal/MemoryNetwork.ts"
 import * as Release from "./internal/Release.ts"
 import type { ReleaseName } from "./internal/ReleaseVersions.ts"
 import * as Settings from "./internal/Settings.ts"
+import { mechanisms, type Mechanism as SaslMechanism } from "./internal/sasl/Authentication.ts"
 import * as TcpNetwork from "./internal/TcpNetwork.ts"
 import type { ListenError } from "./ListenError.ts"
 import { SettingError } from "./SettingError.ts"
 
-export type { ReleaseName }
+export type { ReleaseName, SaslMechanism }
 
 /**
  * What the cluster is like.
@@ -63,6 +64,28 @@ export interface Options {
    * there. Members of groups join again. By default everything is in memory, and gone with the scope.
    */
   readonly dataDirectory?: string | undefined
+  /**
+   * Who may connect: users with their passwords, for the mechanisms `PLAIN`, `SCRAM-SHA-256` and `SCRAM-SHA-512`, or some of
+   * them. Whoever has not proved to be one of them is refused everything else. Defaults to nobody being asked.
+   */
+  readonly sasl?:
+    | {
+        readonly users: Readonly<Record<string, string>>
+        readonly mechanisms?: ReadonlyArray<SaslMechanism> | undefined
+      }
+    | undefined
+  /**
+   * TLS on every port, of the network `tcp`: the brokers' key and certificate, and the authority of clients' certificates,
+   * as PEM. With `requestCert`, clients must show one. Defaults to none.
+   */
+  readonly tls?:
+    | {
+        readonly key: string
+        readonly cert: string
+        readonly ca?: string | undefined
+        readonly requestCert?: boolean | undefined
+      }
+    | undefined
   /** Settings of brokers: Kafka's names and texts, as in `server.properties`. */
   readonly settings?: Readonly<Record<string, string>> | undefined
 }
@@ -174,6 +197,16 @@ export interface Service {
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   /** Begins a rebalance of a group; in one of KIP-848 that is a new epoch, in which members keep what they have. */
   readonly rebalance: (groupId: string) => Effect.Effect<void>
+  /**
+   * Deletes records that are older, or more, than their topics keep (`retention.ms` by the wall time, `retention.bytes`),
+   * batch by batch: a log begins later then.
+   */
+  readonly applyRetention: Effect.Effect<void>
+  /**
+   * Compacts the logs of a topic: of each key the last record stays, tombstones for `delete.retention.ms`. It is done for any
+   * topic, whatever its `cleanup.policy`; records without a key go.
+   */
+  readonly compact: (topic: string) => Effect.Effect<void>
   /** What is in the log of a partition: keys and values as bytes, in the order of their offsets. */
   readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<KafkaRecord.Record>>
   /** What a group has committed. */
@@ -223,6 +256,7 @@ export const make = Effect.fnUntraced(function* (
   const log = yield* Effect.context<never>()
   const loop = yield* Loop.make((defect) => Effect.runForkWith(log)(Effect.logError("a broker has a defect", defect)))
   const data = options.dataDirectory === undefined ? undefined : yield* DataDirectory.open(options.dataDirectory)
+  const { sasl, tls } = options
   const cluster: Cluster.Cluster = {
     clusterId: "kafka-effect-testing",
     release: Release.make(options.actAs ?? Release.newestName),
@@ -239,6 +273,10 @@ export const make = Effect.fnUntraced(function* (
     throttles: new Set(),
     settings: new Map(Object.entries(options.settings ?? {})),
     configs: new Map(),
+    credentials:
+      sasl === undefined
+        ? undefined
+        : { mechanisms: sasl.mechanisms ?? mechanisms, users: new Map(Object.entries(sasl.users)) },
     random: () => chance.nextDoubleUnsafe()
   }
   const watched = yield* PubSub.unbounded<Received>()
@@ -252,7 +290,7 @@ export const make = Effect.fnUntraced(function* (
     yield* data.keep(cluster)
   }
   const memory = options.network === "memory" ? yield* MemoryNetwork.make : undefined
-  const nodes = yield* BrokerNodes.make(cluster, controls, memory?.server ?? TcpNetwork.make("127.0.0.1"))
+  const nodes = yield* BrokerNodes.make(cluster, controls, memory?.server ?? TcpNetwork.make("127.0.0.1", tls))
   for (const id of nodeIds) {
     yield* nodes.add(id, options.port === undefined ? {} : { port: options.port + id })
   }

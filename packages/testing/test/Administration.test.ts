@@ -1,11 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { AlterPartitionReassignments } from "@kafka-effect/protocol/messages/AlterPartitionReassignments"
 import { CreatePartitions } from "@kafka-effect/protocol/messages/CreatePartitions"
 import { CreateTopics } from "@kafka-effect/protocol/messages/CreateTopics"
 import { DeleteRecords } from "@kafka-effect/protocol/messages/DeleteRecords"
 import { DeleteTopics } from "@kafka-effect/protocol/messages/DeleteTopics"
 import { DescribeCluster } from "@kafka-effect/protocol/messages/DescribeCluster"
+import { DescribeLogDirs } from "@kafka-effect/protocol/messages/DescribeLogDirs"
+import {
+  DescribeTopicPartitions,
+  type DescribeTopicPartitionsResponse
+} from "@kafka-effect/protocol/messages/DescribeTopicPartitions"
+import { ElectLeaders } from "@kafka-effect/protocol/messages/ElectLeaders"
 import { Fetch } from "@kafka-effect/protocol/messages/Fetch"
+import { ListPartitionReassignments } from "@kafka-effect/protocol/messages/ListPartitionReassignments"
 import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
 import { OffsetForLeaderEpoch } from "@kafka-effect/protocol/messages/OffsetForLeaderEpoch"
 import * as Wire from "@kafka-effect/protocol/Wire"
@@ -193,5 +201,131 @@ describe("DescribeCluster", () => {
       const nothing = yield* kafka.request(1, DescribeCluster, { endpointType: 3 })
       assert.strictEqual(nothing.errorCode, codes.UNSUPPORTED_ENDPOINT_TYPE)
     }).pipe(Effect.provide(two))
+  )
+})
+
+describe("DescribeTopicPartitions", () => {
+  it.live("tells of topics page by page", () =>
+    Effect.gen(function* () {
+      const kafka = yield* Kafka.Kafka
+      const ask = (names: ReadonlyArray<string>, limit: number, cursor: readonly [string, number] | null = null) =>
+        kafka.request(0, DescribeTopicPartitions, {
+          topics: names.map((name) => ({ name })),
+          responsePartitionLimit: limit,
+          cursor: cursor && { topicName: cursor[0], partitionIndex: cursor[1] }
+        })
+      const shape = ({ nextCursor, topics }: DescribeTopicPartitionsResponse) => [
+        topics.map(({ errorCode, name, partitions }) => [name, errorCode, partitions.map((one) => one.partitionIndex)]),
+        nextCursor && [nextCursor.topicName, nextCursor.partitionIndex]
+      ]
+      yield* kafka.request("controller", CreatePartitions, {
+        topics: [{ name: "others", count: 3, assignments: null }]
+      })
+      assert.deepStrictEqual(shape(yield* ask([], 3)), [
+        [
+          ["orders", 0, [0]],
+          ["others", 0, [0, 1]]
+        ],
+        ["others", 2]
+      ])
+      assert.deepStrictEqual(shape(yield* ask([], 3, ["others", 2])), [[["others", 0, [2]]], null])
+      assert.deepStrictEqual(shape(yield* ask(["orders", "others"], 0)), [[["orders", 0, [0]]], ["others", 0]])
+      assert.deepStrictEqual(shape(yield* ask(["none", "bad name"], 9)), [
+        [
+          ["bad name", codes.INVALID_TOPIC_EXCEPTION, []],
+          ["none", codes.UNKNOWN_TOPIC_OR_PARTITION, []]
+        ],
+        null
+      ])
+      for (const cursor of [["zzz", 0] as const, ["orders", -1] as const]) {
+        const refused = yield* ask(["orders"], 9, cursor)
+        assert.deepStrictEqual(shape(refused), [[["orders", codes.INVALID_REQUEST, []]], null])
+      }
+    }).pipe(Effect.provide(one))
+  )
+})
+
+describe("DescribeLogDirs", () => {
+  it.live("tells how large logs are", () =>
+    Effect.gen(function* () {
+      const kafka = yield* Kafka.Kafka
+      yield* produce(2)
+      const ask = (topics: ReadonlyArray<string> | null) =>
+        Effect.map(
+          kafka.request(0, DescribeLogDirs, {
+            topics: topics?.map((topic) => ({ topic, partitions: [0, 9] })) ?? null
+          }),
+          ({ results }) => results[0].topics.map(({ name, partitions }) => [name, partitions.length])
+        )
+      assert.deepStrictEqual(yield* ask(null), [
+        ["orders", 1],
+        ["others", 1]
+      ])
+      assert.deepStrictEqual(yield* ask(["orders", "none"]), [["orders", 1]])
+      const { results } = yield* kafka.request(0, DescribeLogDirs, { topics: null })
+      assert.isAbove(Number(results[0].topics[0].partitions[0].partitionSize), 100)
+      assert.strictEqual(results[0].topics[1].partitions[0].partitionSize, 0n)
+    }).pipe(Effect.scoped, Effect.provide(one))
+  )
+})
+
+const replicated = TestBroker.layerKafka({ brokers: 3, topics: { orders: { partitions: 1, replicationFactor: 2 } } })
+
+describe("ElectLeaders", () => {
+  it.live("lets the preferred replica lead again, and refuses what is wrong", () =>
+    Effect.gen(function* () {
+      const broker = yield* TestBroker.TestBroker
+      const kafka = yield* Kafka.Kafka
+      const ask = Effect.fnUntraced(function* (electionType: number, topic = "orders", partition = 0) {
+        const topicPartitions = [{ topic, partitions: [partition] }]
+        const asked = { electionType, topicPartitions }
+        const { replicaElectionResults } = yield* kafka.request(1, ElectLeaders, asked)
+        return replicaElectionResults[0].partitionResult[0].errorCode
+      })
+      assert.strictEqual(yield* ask(0), codes.ELECTION_NOT_NEEDED)
+      assert.strictEqual(yield* ask(0, "none"), codes.UNKNOWN_TOPIC_OR_PARTITION)
+      assert.strictEqual(yield* ask(0, "orders", 7), codes.UNKNOWN_TOPIC_OR_PARTITION)
+      assert.strictEqual(yield* ask(5), codes.INVALID_REQUEST)
+      yield* broker.stopBroker(0)
+      assert.strictEqual(yield* ask(0), codes.PREFERRED_LEADER_NOT_AVAILABLE)
+      assert.strictEqual(yield* ask(1), codes.ELECTION_NOT_NEEDED)
+      yield* broker.startBroker(0)
+      const all = kafka.request(1, ElectLeaders, { electionType: 0, topicPartitions: null })
+      const counts = Effect.map(all, (response) => response.replicaElectionResults[0].partitionResult.length)
+      assert.deepStrictEqual([yield* counts, yield* counts], [1, 0])
+      const { topics } = yield* kafka.request(1, Metadata, { topics: [{ name: "orders" }] })
+      assert.strictEqual(topics[0].partitions[0].leaderId, 0)
+    }).pipe(Effect.provide(replicated))
+  )
+})
+
+describe("AlterPartitionReassignments", () => {
+  it.live("moves partitions at once, and refuses what is wrong", () =>
+    Effect.gen(function* () {
+      const kafka = yield* Kafka.Kafka
+      const ask = Effect.fnUntraced(function* (
+        replicas: ReadonlyArray<number> | null,
+        { factor = true, index = 0, name = "orders" } = {}
+      ) {
+        const { responses } = yield* kafka.request("controller", AlterPartitionReassignments, {
+          allowReplicationFactorChange: factor,
+          topics: [{ name, partitions: [{ partitionIndex: index, replicas }] }]
+        })
+        return responses[0].partitions[0].errorCode
+      })
+      assert.strictEqual(yield* ask([1], { name: "none" }), codes.UNKNOWN_TOPIC_OR_PARTITION)
+      assert.strictEqual(yield* ask([1], { index: 7 }), codes.UNKNOWN_TOPIC_OR_PARTITION)
+      assert.strictEqual(yield* ask(null), codes.NO_REASSIGNMENT_IN_PROGRESS)
+      for (const wrong of [[], [1, 1], [7], [-1]]) {
+        assert.strictEqual(yield* ask(wrong), codes.INVALID_REPLICA_ASSIGNMENT, `${wrong}`)
+      }
+      assert.strictEqual(yield* ask([2], { factor: false }), codes.INVALID_REPLICATION_FACTOR)
+      assert.strictEqual(yield* ask([2]), codes.NONE)
+      const { topics } = yield* kafka.request(1, Metadata, { topics: [{ name: "orders" }] })
+      const { leaderId, replicaNodes } = topics[0].partitions[0]
+      assert.deepStrictEqual([leaderId, replicaNodes], [2, [2]])
+      const { topics: moving } = yield* kafka.request("controller", ListPartitionReassignments, { topics: null })
+      assert.strictEqual(moving.length, 0)
+    }).pipe(Effect.provide(replicated))
   )
 })

@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { codes } from "@kafka-effect/protocol/ErrorCode"
+import { AlterConfigs } from "@kafka-effect/protocol/messages/AlterConfigs"
 import { CreateTopics } from "@kafka-effect/protocol/messages/CreateTopics"
 import { DescribeConfigs } from "@kafka-effect/protocol/messages/DescribeConfigs"
+import { IncrementalAlterConfigs } from "@kafka-effect/protocol/messages/IncrementalAlterConfigs"
+import { ListConfigResources } from "@kafka-effect/protocol/messages/ListConfigResources"
 import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
 import { Effect } from "effect"
 import * as Kafka from "kafka-effect/Kafka"
+import * as Producer from "kafka-effect/Producer"
+import * as Serde from "kafka-effect/Serde"
 import * as TestBroker from "../src/TestBroker.ts"
 
 const cluster = TestBroker.layerKafka({
@@ -233,4 +238,173 @@ describe("CreateTopics", () => {
       }).pipe(Effect.provide(cluster))
     )
   }
+})
+
+type Change = readonly [name: string, operation: number, value: string | null]
+
+const [set, remove, append, subtract] = [0, 1, 2, 3]
+
+const alter = Effect.fnUntraced(function* (
+  resourceType: number,
+  resourceName: string,
+  changes: ReadonlyArray<Change>,
+  validateOnly = false
+) {
+  const kafka = yield* Kafka.Kafka
+  const configs = changes.map(([name, configOperation, value]) => ({ name, configOperation, value }))
+  const resources = [{ resourceType, resourceName, configs }]
+  const { responses } = yield* kafka.request(0, IncrementalAlterConfigs, { resources, validateOnly })
+  const [{ errorCode, errorMessage }] = responses
+  return [errorCode, errorMessage] as const
+})
+
+const done = [codes.NONE, null] as const
+
+describe("IncrementalAlterConfigs", () => {
+  it.live("sets, takes back, appends and subtracts", () =>
+    Effect.gen(function* () {
+      const value = (name: string) => valueOf(2, "others", name)
+      assert.deepStrictEqual(yield* alter(2, "others", [["retention.ms", set, "5000"]]), done)
+      assert.strictEqual(yield* value("retention.ms"), "5000")
+      assert.deepStrictEqual(yield* alter(2, "others", [["cleanup.policy", append, "compact"]]), done)
+      assert.strictEqual(yield* value("cleanup.policy"), "delete,compact")
+      assert.strictEqual(yield* value("retention.ms"), "5000")
+      assert.deepStrictEqual(yield* alter(2, "others", [["cleanup.policy", subtract, "delete"]]), done)
+      assert.strictEqual(yield* value("cleanup.policy"), "compact")
+      assert.deepStrictEqual(yield* alter(2, "others", [["retention.ms", remove, null]]), done)
+      assert.strictEqual(yield* value("retention.ms"), "7200000")
+      assert.deepStrictEqual(yield* alter(2, "others", [["retention.ms", set, "1"]], true), done)
+      assert.strictEqual(yield* value("retention.ms"), "7200000")
+    }).pipe(Effect.provide(cluster))
+  )
+
+  it.live("is in force at once", () =>
+    Effect.gen(function* () {
+      const kafka = yield* Kafka.Kafka
+      const producer = yield* Producer.make({ enableIdempotence: false })
+      const topic = Kafka.topic("others", { key: Serde.string, value: Serde.string })
+      yield* producer.send(topic, { partition: 0, key: "a", value: "x".repeat(200) })
+      yield* alter(2, "others", [["max.message.bytes", set, "100"]])
+      const failed = yield* Effect.flip(producer.send(topic, { partition: 0, key: "a", value: "x".repeat(200) }))
+      assert.include(failed.message, "large")
+      assert.strictEqual((yield* kafka.request(0, Metadata, { topics: [{ name: "others" }] })).topics.length, 1)
+    }).pipe(Effect.scoped, Effect.provide(cluster))
+  )
+
+  it.live("changes what brokers have while they run", () =>
+    Effect.gen(function* () {
+      const found = Effect.map(describeConfigs(2, "others", { keys: ["retention.bytes"] }), ({ configs }) => [
+        configs[0].value,
+        configs[0].configSource,
+        configs[0].synonyms.map(({ source }) => source)
+      ])
+      assert.deepStrictEqual(yield* found, ["-1", 5, [5]])
+      assert.deepStrictEqual(yield* alter(4, "", [["log.retention.bytes", set, "88"]]), done)
+      assert.deepStrictEqual(yield* found, ["88", 3, [3, 5]])
+      assert.deepStrictEqual(yield* alter(4, "0", [["log.retention.bytes", set, "77"]]), done)
+      assert.deepStrictEqual(yield* found, ["77", 2, [2, 3, 5]])
+      const { configs } = yield* describeConfigs(4, "")
+      assert.deepStrictEqual(
+        configs.map(({ name, value }) => [name, value]),
+        [["log.retention.bytes", "88"]]
+      )
+    }).pipe(Effect.provide(cluster))
+  )
+
+  it.live("keeps settings of groups and of client metrics", () =>
+    Effect.gen(function* () {
+      const kafka = yield* Kafka.Kafka
+      assert.deepStrictEqual(yield* alter(32, "g", [["consumer.session.timeout.ms", set, "50000"]]), done)
+      assert.strictEqual(yield* valueOf(32, "g", "consumer.session.timeout.ms"), "50000")
+      assert.strictEqual(yield* valueOf(32, "h", "consumer.session.timeout.ms"), "45000")
+      assert.deepStrictEqual(yield* alter(16, "m", [["interval.ms", set, "1000"]]), done)
+      assert.strictEqual(yield* valueOf(16, "m", "interval.ms"), "1000")
+      const list = (resourceTypes: ReadonlyArray<number>) => kafka.request(0, ListConfigResources, { resourceTypes })
+      const { configResources } = yield* list([])
+      assert.deepStrictEqual(
+        configResources.map(({ resourceName, resourceType }) => `${resourceType} ${resourceName}`).sort(),
+        ["16 m", "2 orders", "2 others", "32 g", "4 0", "4 1", "8 0", "8 1"]
+      )
+      assert.strictEqual((yield* list([16])).configResources.length, 1)
+      assert.strictEqual((yield* list([99])).errorCode, codes.UNSUPPORTED_VERSION)
+    }).pipe(Effect.provide(cluster))
+  )
+
+  it.live("refuses what is wrong, and changes nothing of it", () =>
+    Effect.gen(function* () {
+      const { INVALID_CONFIG, INVALID_REQUEST, INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION } = codes
+      const cases: ReadonlyArray<readonly [number, string, ReadonlyArray<Change>, number, RegExp]> = [
+        [
+          2,
+          "orders",
+          [["retention.ms", append, "1"]],
+          INVALID_CONFIG,
+          /Can't APPEND to key retention.ms because its type/
+        ],
+        [2, "orders", [["retention.ms", subtract, "1"]], INVALID_CONFIG, /Can't SUBTRACT/],
+        [2, "orders", [["cleanup.policy", append, "x"]], INVALID_CONFIG, /String must be one of: compact, delete/],
+        [
+          2,
+          "orders",
+          [
+            ["flush.ms", set, "1"],
+            ["none", set, "1"]
+          ],
+          INVALID_CONFIG,
+          /Unknown topic config name: none/
+        ],
+        [2, "orders", [["flush.ms", set, null]], INVALID_REQUEST, /Null value not supported for : flush.ms/],
+        [
+          2,
+          "orders",
+          [
+            ["flush.ms", set, "1"],
+            ["flush.ms", set, "2"]
+          ],
+          INVALID_REQUEST,
+          /duplicate config keys/
+        ],
+        [2, "none", [["flush.ms", set, "1"]], UNKNOWN_TOPIC_OR_PARTITION, /The topic 'none' does not exist/],
+        [2, "bad name", [["flush.ms", set, "1"]], INVALID_TOPIC_EXCEPTION, /Topic name is invalid/],
+        [2, "", [["flush.ms", set, "1"]], INVALID_REQUEST, /Default topic resources are not allowed/],
+        [4, "0", [["num.partitions", set, "1"]], INVALID_REQUEST, /dynamically: \[num.partitions\]/],
+        [4, "", [["log.retention.bytes", set, "x"]], INVALID_REQUEST, /Not a number of type LONG/],
+        [4, "1", [["log.retention.bytes", set, "1"]], INVALID_REQUEST, /Unexpected broker id, expected 0/],
+        [4, "x", [["log.retention.bytes", set, "1"]], INVALID_REQUEST, /Node id must be an integer/],
+        [8, "0", [["root", set, "DEBUG"]], INVALID_REQUEST, /no loggers/],
+        [3, "x", [["a", set, "1"]], INVALID_REQUEST, /Unknown resource type 3/],
+        [32, "g", [["none", set, "1"]], INVALID_CONFIG, /Unknown group config name/],
+        [32, "", [["consumer.session.timeout.ms", set, "1"]], INVALID_REQUEST, /Default group resources/],
+        [16, "m", [["none", set, "1"]], INVALID_REQUEST, /Unknown client metrics configuration/]
+      ]
+      for (const [type, name, changes, code, text] of cases) {
+        const [errorCode, errorMessage] = yield* alter(type, name, changes)
+        assert.strictEqual(errorCode, code, `${text}`)
+        assert.match(errorMessage ?? "", text)
+      }
+      const { configs } = yield* describeConfigs(2, "orders")
+      const own = configs.filter(({ configSource }) => configSource === 1).map(({ name }) => name)
+      assert.deepStrictEqual(own, ["cleanup.policy"])
+    }).pipe(Effect.provide(cluster))
+  )
+})
+
+describe("AlterConfigs", () => {
+  it.live("takes back what is not named, and refuses what is named twice", () =>
+    Effect.gen(function* () {
+      const kafka = yield* Kafka.Kafka
+      const ask = (name: string, value: string | null, times = 1) => {
+        const resource = { resourceType: 2, resourceName: "orders", configs: [{ name, value }] }
+        const asked = kafka.request(0, AlterConfigs, { resources: Array(times).fill(resource), validateOnly: false })
+        return Effect.map(asked, ({ responses }) => responses.map(({ errorCode }) => errorCode))
+      }
+      assert.deepStrictEqual(yield* ask("flush.ms", "11"), [codes.NONE])
+      assert.strictEqual(yield* valueOf(2, "orders", "flush.ms"), "11")
+      assert.strictEqual(yield* valueOf(2, "orders", "cleanup.policy"), "delete")
+      assert.deepStrictEqual(yield* ask("flush.ms", null), [codes.INVALID_REQUEST])
+      assert.deepStrictEqual(yield* ask("none", "1"), [codes.INVALID_CONFIG])
+      assert.deepStrictEqual(yield* ask("flush.ms", "12", 2), [codes.INVALID_REQUEST, codes.INVALID_REQUEST])
+      assert.strictEqual(yield* valueOf(2, "orders", "flush.ms"), "11")
+    }).pipe(Effect.provide(cluster))
+  )
 })

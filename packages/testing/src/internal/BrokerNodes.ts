@@ -13,6 +13,7 @@ import * as Dispatch from "./Dispatch.ts"
 import * as FetchSessions from "./FetchSessions.ts"
 import * as ServerConnection from "./ServerConnection.ts"
 import type { ServerNetwork } from "./ServerNetwork.ts"
+import { Authentication } from "./sasl/Authentication.ts"
 
 /** @internal */
 export interface BrokerNodes {
@@ -47,6 +48,8 @@ export const make = Effect.fnUntraced(function* (
         node,
         id: connections++,
         loop: cluster.loop,
+        authentication:
+          cluster.credentials === undefined ? undefined : new Authentication(cluster.credentials, cluster.random),
         onRequest: (exchange, outgoing) => Dispatch.request(cluster, controls, exchange, outgoing),
         onMisunderstood: (request, outgoing) => Dispatch.misunderstood(cluster, request, outgoing),
         onClose: () => {}

@@ -9,6 +9,7 @@ import type { Group } from "./groups/Groups.ts"
 import type { Loop } from "./Loop.ts"
 import { PartitionLog } from "./PartitionLog.ts"
 import type { Release } from "./Release.ts"
+import type { Credentials } from "./sasl/Authentication.ts"
 import type { Throttle } from "./Throttles.ts"
 import type { Transaction } from "./transactions/Transactions.ts"
 
@@ -80,6 +81,8 @@ export interface Cluster {
   readonly settings: Map<string, string>
   /** What was set while brokers run, besides topics: by resource type and name (`Configs.ts`). */
   readonly configs: Map<string, Map<string, string>>
+  /** Who may connect; everybody may if undefined. */
+  readonly credentials: Credentials | undefined
   /** A number from 0 up to, and without, 1; of a seed, if there is one. */
   readonly random: () => number
 }

@@ -57,6 +57,28 @@ export const ofTopic = (cluster: Cluster, topic: Configured, name: string, nodeI
   ]
 }
 
+/** All values of a setting of a group, or of a subscription of client metrics, the one in force first. @internal */
+export const ofOther = (
+  cluster: Cluster,
+  type: number,
+  name: string,
+  setting: Settings.Setting
+): ReadonlyArray<Found> => {
+  const own = altered(cluster, type, name)?.get(setting.name)
+  const source = type === resources.group ? sources.group : sources.clientMetrics
+  return [
+    ...(own === undefined ? [] : [{ name: setting.name, value: own, source }]),
+    ...setting.brokerNames.flatMap((brokerName) => ofBroker(cluster, brokerName, -1))
+  ]
+}
+
+/** What a group of the consumer protocol has, as a number: its own, or what brokers say for all. @internal */
+export const groupNumber = (cluster: Cluster, groupId: string, name: string): number => {
+  const setting = Settings.ofGroups.get(name)
+  const [found] = setting === undefined ? [] : ofOther(cluster, resources.group, groupId, setting)
+  return Number(found?.value ?? setting?.otherwise)
+}
+
 /** What a topic has, as text. @internal */
 export const topicText = (cluster: Cluster, topic: Configured, name: string, nodeId = -1): string => {
   const own = topic.configs.get(name)

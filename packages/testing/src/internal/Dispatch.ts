@@ -88,7 +88,8 @@ export const request = (
   exchange: Exchange<unknown, unknown>,
   outgoing: Outgoing
 ): void => {
-  if (!exchange.node.isUp) return void exchange.close()
+  const { authentication, node } = exchange
+  if (!node.isUp || authentication?.admits(exchange.api.key) === false) return void exchange.close()
   if (!Release.knows(cluster.release, exchange.api, exchange.version)) {
     const { api, correlationId, version } = exchange
     return void misunderstood(cluster, { key: api.key, version, correlationId, cause: undefined }, outgoing)

@@ -6,6 +6,7 @@
 import type { AnyApi, Api } from "@kafka-effect/protocol/Api"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import type { BrokerNode, Cluster } from "./Cluster.ts"
+import type { Authentication } from "./sasl/Authentication.ts"
 
 /** @internal */
 export interface Exchange<Request, Response> {
@@ -22,6 +23,8 @@ export interface Exchange<Request, Response> {
   readonly remote: string
   /** Who asks has been proved to be this; `ANONYMOUS` without authentication. */
   readonly principal: string
+  /** Undefined where nobody is asked who he is. */
+  readonly authentication: Authentication | undefined
   /** Answers, now or later, once: what comes after the first is dropped. */
   readonly answer: (response: Wire.Input<Response>) => void
   /** Says that there is no answer (acks 0): the connection goes on to its next request. */

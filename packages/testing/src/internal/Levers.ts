@@ -12,8 +12,10 @@ import type * as Scope from "effect/Scope"
 import type { ListenError } from "../ListenError.ts"
 import type { BrokerNodes } from "./BrokerNodes.ts"
 import type { BrokerNode, Cluster, Partition } from "./Cluster.ts"
+import * as Compaction from "./Compaction.ts"
 import * as LeaderElection from "./LeaderElection.ts"
 import * as Replication from "./Replication.ts"
+import * as Retention from "./Retention.ts"
 
 /** @internal */
 export interface Levers {
@@ -33,6 +35,8 @@ export interface Levers {
   readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
   readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
   readonly rebalance: (groupId: string) => Effect.Effect<void>
+  readonly applyRetention: Effect.Effect<void>
+  readonly compact: (topic: string) => Effect.Effect<void>
   readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<Record>>
   readonly committed: (
     groupId: string
@@ -134,6 +138,15 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
         if (group === undefined) throw new Error(`there is no group ${groupId}`)
         group.rebalance()
       }),
+    applyRetention: inLoop(() => Retention.apply(cluster)),
+    compact: (topic) =>
+      Effect.flatMap(
+        inLoop(() => partitionOf(topic, 0).topic.partitions),
+        (partitions) =>
+          Effect.forEach(partitions, (partition) => Effect.promise(() => Compaction.compact(cluster, partition)), {
+            discard: true
+          })
+      ),
     committed: (groupId) =>
       inLoop(() =>
         (cluster.groups.get(groupId)?.offsets.all() ?? []).flatMap(([topic, partitions]) =>

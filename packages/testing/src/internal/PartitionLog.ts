@@ -20,6 +20,8 @@ export interface LogBatch {
   readonly maxTimestamp: number
   /** When it was appended, for retention: milliseconds since 1970. */
   readonly appendedAt: number
+  /** From when on compaction takes its tombstones, once it has met them. */
+  readonly deleteHorizon?: number
 }
 
 const one = BigInt(1)

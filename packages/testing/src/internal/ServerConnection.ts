@@ -18,6 +18,7 @@ import type { BrokerNode } from "./Cluster.ts"
 import type { Exchange } from "./Exchange.ts"
 import type { Loop } from "./Loop.ts"
 import type { ServerHandler, ServerSocket } from "./ServerNetwork.ts"
+import type { Authentication } from "./sasl/Authentication.ts"
 
 /** Kafka's `socket.request.max.bytes`. */
 const maxRequestBytes = 100 * 1024 * 1024
@@ -44,6 +45,8 @@ export interface Options {
   /** Counts the connections of the cluster. */
   readonly id: number
   readonly loop: Loop
+  /** Undefined where nobody is asked who he is. */
+  readonly authentication: Authentication | undefined
   /** Runs in the loop, once per request. */
   readonly onRequest: (exchange: Exchange<unknown, unknown>, outgoing: Outgoing) => void
   /** A request in no API and version that there is; true if the connection goes on without an answer. */
@@ -78,7 +81,7 @@ export const frameOf = (
 
 /** @internal */
 export const make = (socket: ServerSocket, options: Options): ServerHandler => {
-  const { id, loop, node, onMisunderstood, onRequest } = options
+  const { authentication, id, loop, node, onMisunderstood, onRequest } = options
   const waiting: Array<Uint8Array> = []
   let isBusy = false
   let isClosed = false
@@ -100,6 +103,7 @@ export const make = (socket: ServerSocket, options: Options): ServerHandler => {
         if (isDone || isClosed) return
         isDone = true
         if (pieces.length > 0) socket.write(pieces)
+        if (authentication?.hasFailed === true) socket.end()
         if (mute > 0) loop.after(mute, done)
         else done()
       },
@@ -122,7 +126,8 @@ export const make = (socket: ServerSocket, options: Options): ServerHandler => {
     node,
     connection: id,
     remote: socket.remote,
-    principal: "ANONYMOUS",
+    principal: authentication?.principal ?? "ANONYMOUS",
+    authentication,
     answer: (response) => {
       if (!isClosed) outgoing.write(outgoing.frame(response))
     },
@@ -132,8 +137,18 @@ export const make = (socket: ServerSocket, options: Options): ServerHandler => {
     onGone: (task) => void onGone.push(task)
   })
 
+  /** A token of SASL as it is: the answer is one, too, and a failure ends the connection without a word. */
+  const takeToken = (token: Uint8Array, asked: Authentication): void => {
+    const step = asked.evaluate(token)
+    if (step._tag === "Refused") return void socket.destroy()
+    const size = new Uint8Array(4)
+    new DataView(size.buffer).setInt32(0, step.token.length)
+    outgoingFor(undefined, 0, 0).write([size, step.token])
+  }
+
   /** What is to be done about a frame; damaged ones are misunderstood. */
   const read = (frame: Uint8Array): (() => void) => {
+    if (authentication?.wantsTokens === true) return () => takeToken(frame, authentication)
     const reader = new ByteReader(frame)
     let key = -1
     let version = -1

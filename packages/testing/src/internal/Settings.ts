@@ -184,6 +184,25 @@ export const brokerSettings: ReadonlyArray<Setting> = [
   ...topicDefaults
 ]
 
+/** Of groups: those that these honour. */
+export const groupSettings: ReadonlyArray<Setting> = [
+  setting("consumer.heartbeat.interval.ms", "int", 5000, {
+    least: 1,
+    brokerNames: ["group.consumer.heartbeat.interval.ms"]
+  }),
+  setting("consumer.session.timeout.ms", "int", 45_000, {
+    least: 1,
+    brokerNames: ["group.consumer.session.timeout.ms"]
+  })
+]
+
+/** Of subscriptions of client metrics (KIP-714), which are kept, and nothing more. */
+export const clientMetricsSettings: ReadonlyArray<Setting> = [
+  setting("interval.ms", "int", 300_000, { least: 100 }),
+  setting("match", "list", ""),
+  setting("metrics", "list", "")
+]
+
 const byName = (settings: ReadonlyArray<Setting>): ReadonlyMap<string, Setting> =>
   new Map(settings.map((setting) => [setting.name, setting]))
 
@@ -192,6 +211,12 @@ export const ofTopics = byName(topicSettings)
 
 /** @internal */
 export const ofBrokers = byName(brokerSettings)
+
+/** @internal */
+export const ofGroups = byName(groupSettings)
+
+/** @internal */
+export const ofClientMetrics = byName(clientMetricsSettings)
 
 /** The one setting that may not be what lies between its bounds. */
 const gzipLevels = "Value must be between 1 and 9 or equal to -1"

@@ -82,12 +82,25 @@ const ofBroker = (cluster: Cluster, node: BrokerNode, name: string): Answer => {
   return { configs: [config({ name: "broker.id", type: "int" }, String(node.nodeId), true, []), ...configs] }
 }
 
+const ofOther = (cluster: Cluster, type: number, name: string, settings: ReadonlyArray<Settings.Setting>): Answer => ({
+  configs: settings.map((setting) => {
+    const found = Configs.ofOther(cluster, type, name, setting)
+    return config(setting, found[0]?.value ?? setting.otherwise, false, found)
+  })
+})
+
 const describe = (cluster: Cluster, node: BrokerNode, { resourceName, resourceType }: DescribeConfigsResource) => {
   switch (resourceType) {
     case resources.topic:
       return ofTopic(cluster, node, resourceName)
     case resources.broker:
       return ofBroker(cluster, node, resourceName)
+    case resources.group:
+      if (resourceName === "") return invalid("Group name must not be empty")
+      return ofOther(cluster, resourceType, resourceName, Settings.groupSettings)
+    case resources.clientMetrics:
+      if (resourceName === "") return invalid("Client metrics subscription name must not be empty")
+      return ofOther(cluster, resourceType, resourceName, Settings.clientMetricsSettings)
     default:
       return invalid(`Unsupported resource type: ${resourceType}`)
   }

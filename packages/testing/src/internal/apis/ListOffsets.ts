@@ -48,6 +48,7 @@ const byTime = async (log: PartitionLog, limit: bigint, time: number): Promise<F
 const byGreatestTime = async (log: PartitionLog): Promise<Found> => {
   let greatest: LogBatch | undefined
   for (const batch of log.batches) {
+    if (batch.header.recordCount === 0) continue
     if (!batch.header.isControl && (greatest === undefined || batch.maxTimestamp > greatest.maxTimestamp))
       greatest = batch
   }

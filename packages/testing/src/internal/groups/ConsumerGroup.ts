@@ -12,6 +12,7 @@ import type {
 } from "@kafka-effect/protocol/messages/ConsumerGroupHeartbeat"
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import { type Cluster, numberSetting } from "../Cluster.ts"
+import * as Configs from "../Configs.ts"
 import { atLeast } from "../Release.ts"
 import * as Assignment from "./Assignment.ts"
 import * as ServerAssignors from "./assignors/ServerAssignors.ts"
@@ -32,10 +33,6 @@ export interface Sender {
   readonly clientId: string
   readonly clientHost: string
 }
-
-/** Kafka's defaults, in milliseconds. */
-const sessionTimeout = 45_000
-const heartbeatInterval = 5000
 
 /** @internal */
 export const refusal = (errorCode: number, errorMessage: string | null = null): Answer => ({
@@ -124,7 +121,7 @@ export class ConsumerGroup {
       errorCode: codes.NONE,
       memberId,
       memberEpoch: member.epoch,
-      heartbeatIntervalMs: numberSetting(this.cluster, "group.consumer.heartbeat.interval.ms", heartbeatInterval),
+      heartbeatIntervalMs: Configs.groupNumber(this.cluster, this.groupId, "consumer.heartbeat.interval.ms"),
       assignment: isTold ? { topicPartitions: Assignment.toWire(member.assigned) } : null
     }
   }
@@ -396,7 +393,7 @@ export class ConsumerGroup {
   private touch(memberId: string): void {
     const { loop } = this.cluster
     this.sessions.get(memberId)?.()
-    const timeout = numberSetting(this.cluster, "group.consumer.session.timeout.ms", sessionTimeout)
+    const timeout = Configs.groupNumber(this.cluster, this.groupId, "consumer.session.timeout.ms")
     this.sessions.set(
       memberId,
       loop.after(timeout, () => this.remove(memberId))
