@@ -22,19 +22,15 @@ import { OffsetDelete } from "@kafka-effect/protocol/messages/OffsetDelete"
 import { OffsetFetch } from "@kafka-effect/protocol/messages/OffsetFetch"
 import { SyncGroup } from "@kafka-effect/protocol/messages/SyncGroup"
 import type * as Wire from "@kafka-effect/protocol/Wire"
-import { Effect, Fiber, Layer, Logger, type Scope } from "effect"
+import { Effect, Layer, Logger, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Kafka from "kafka-effect/Kafka"
 import * as TopicPattern from "../src/internal/groups/TopicPattern.ts"
 import * as TestBroker from "../src/TestBroker.ts"
+import * as VirtualTime from "../src/VirtualTime.ts"
 
-/** Lets the clock run, a little at a time, until it is done. */
-const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
-    while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("1 millis")
-    return yield* Fiber.join(fiber)
-  })
+/** A millisecond at a time: heartbeats are to be told apart. */
+const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) => VirtualTime.passing(effect, "1 millis")
 
 type Beat = Partial<Wire.Input<ConsumerGroupHeartbeatRequest>>
 type Owned = ReadonlyArray<{ readonly topicId: string; readonly partitions: ReadonlyArray<number> }>

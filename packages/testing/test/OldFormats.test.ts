@@ -16,6 +16,7 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as Kafka from "kafka-effect/Kafka"
 import * as TestBroker from "../src/TestBroker.ts"
+import * as VirtualTime from "../src/VirtualTime.ts"
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 const textOf = (bytes: Uint8Array | null) => new TextDecoder().decode(bytes ?? undefined)
@@ -71,16 +72,7 @@ const on = (actAs: TestBroker.ReleaseName, settings: Readonly<Record<string, str
   Effect.provide(TestBroker.layerKafka({ actAs, network: "memory", topics: { t: 1 }, settings }))
 
 /** Advances the clock for the delays of the network until the effect has ended. */
-const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect)
-    while (fiber.pollUnsafe() === undefined) {
-      yield* TestClock.adjust("10 millis")
-      // Large things are compressed on other threads.
-      yield* Effect.promise(() => new Promise(setImmediate))
-    }
-    return yield* Fiber.join(fiber)
-  })
+const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>) => VirtualTime.passing(effect, "10 millis")
 
 const codecs = ["none", "gzip", "snappy", "lz4"] as const
 

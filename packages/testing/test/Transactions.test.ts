@@ -17,10 +17,11 @@ import { Produce } from "@kafka-effect/protocol/messages/Produce"
 import { TxnOffsetCommit } from "@kafka-effect/protocol/messages/TxnOffsetCommit"
 import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import type * as Wire from "@kafka-effect/protocol/Wire"
-import { Clock, Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { Clock, Effect, Layer, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, Kafka, Serde } from "kafka-effect"
 import * as TestBroker from "../src/TestBroker.ts"
+import { passing } from "../src/VirtualTime.ts"
 
 interface Writer {
   readonly transactionalId: string
@@ -367,12 +368,6 @@ describe("Transactions", () => {
 describe("Transactions in time, and of leaders that go", () => {
   it.effect("one that goes on for too long is aborted, and its producer fenced", () =>
     Effect.gen(function* () {
-      const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-        Effect.gen(function* () {
-          const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
-          while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("5 millis")
-          return yield* Fiber.join(fiber)
-        })
       const writer = yield* passing(initialise("a", { transactionTimeoutMs: 600_000 }))
       yield* passing(add(writer, 0))
       yield* passing(produce(writer, ["a"]))

@@ -9,20 +9,13 @@ import * as Producer from "kafka-effect/Producer"
 import * as Serde from "kafka-effect/Serde"
 import * as Control from "../src/Control.ts"
 import * as TestBroker from "../src/TestBroker.ts"
+import { passing } from "../src/VirtualTime.ts"
 
 const topic = Kafka.topic("orders", { key: Serde.string, value: Serde.string })
 
 const cluster = TestBroker.layerKafka({ brokers: 3, network: "memory", topics: { orders: 3 } }).pipe(
   Layer.provideMerge(Logger.layer([]))
 )
-
-/** Lets the clock run, a little at a time, until it is done. */
-const passing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
-    while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("5 millis")
-    return yield* Fiber.join(fiber)
-  })
 
 describe("Virtual time", () => {
   it.effect("a minute of silence between two records takes none", () =>
