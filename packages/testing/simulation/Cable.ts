@@ -3,9 +3,12 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import type { ByteSocket, Transport } from "kafka-effect/Transport"
+import type { Chance } from "./Chance.ts"
 
 export interface Cable {
   readonly transport: Transport
+  /** For so many milliseconds, all takes longer, and comes in pieces that are cut anywhere. */
+  readonly slow: (latency: number, duration: number) => Effect.Effect<void>
   /** Nothing comes or goes any more: connections are lost, and there are no new ones. */
   readonly cut: Effect.Effect<void>
   /**
@@ -24,10 +27,19 @@ const unreachable = new Socket.SocketError({
   reason: new Socket.SocketOpenError({ kind: "Unknown", cause: new Error("connect EHOSTUNREACH") })
 })
 
-export const make = (inner: Transport, tally: Tally): Cable => {
+export const make = (inner: Transport, tally: Tally, chance: Chance): Cable => {
   const sockets = new Set<ByteSocket>()
   let isCut = false
   const isolations = { dumb: 0, deaf: 0 }
+  let latency = 0
+
+  /** Cut in up to four pieces, at places that nobody can foresee. */
+  const cutUp = (pieces: NonEmptyReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+    const bytes = new Uint8Array(Buffer.concat(pieces))
+    const places = Array.from({ length: 3 }, () => chance.below(bytes.length + 1)).sort((a, b) => a - b)
+    const cut = [0, ...places].map((from, index) => bytes.subarray(from, places[index] ?? bytes.length))
+    return cut.filter(({ length }) => length > 0)
+  }
 
   const open: Transport["open"] = (options) =>
     Effect.suspend(() => {
@@ -46,10 +58,28 @@ export const make = (inner: Transport, tally: Tally): Cable => {
             })
         )
         const write = (pieces: NonEmptyReadonlyArray<Uint8Array>) =>
-          Effect.suspend(() => (isCut || isolations.dumb > 0 ? Effect.void : socket.write(pieces)))
-        const pull: ByteSocket["pull"] = Effect.flatMap(socket.pull, (pieces) =>
-          isolations.deaf > 0 ? pull : Effect.succeed(pieces)
-        )
+          Effect.suspend(() => {
+            if (isCut || isolations.dumb > 0) return Effect.void
+            if (latency === 0) return socket.write(pieces)
+            return Effect.andThen(
+              Effect.sleep(latency),
+              Effect.forEach(cutUp(pieces), (piece) => socket.write([piece]), { discard: true })
+            )
+          })
+        let rest: ReadonlyArray<Uint8Array> = []
+        const next: ByteSocket["pull"] = Effect.flatMap(socket.pull, (pieces) => {
+          if (isolations.deaf > 0) return pull
+          if (latency === 0) return Effect.succeed(pieces)
+          const [first, ...others] = cutUp(pieces)
+          rest = others
+          return Effect.as(Effect.sleep(latency), [first] as const)
+        })
+        const pull: ByteSocket["pull"] = Effect.suspend(() => {
+          const [first, ...others] = rest
+          if (first === undefined || isolations.deaf > 0) return next
+          rest = others
+          return Effect.succeed([first] as const)
+        })
         return { ...socket, write, pull }
       })
     })
@@ -58,6 +88,17 @@ export const make = (inner: Transport, tally: Tally): Cable => {
 
   return {
     transport: { ...inner, open },
+    slow: (more, duration) =>
+      Effect.suspend(() => {
+        latency += more
+        return Effect.sleep(duration)
+      }).pipe(
+        Effect.andThen(
+          Effect.sync(() => {
+            latency -= more
+          })
+        )
+      ),
     cut: Effect.suspend(() => {
       isCut = true
       return destroyAll

@@ -85,6 +85,16 @@ export type Fault = { readonly at: number } & (
     }
   | { readonly kind: "join"; readonly group: string }
   | { readonly kind: "clock jump"; readonly milliseconds: number }
+  | { readonly kind: "slow network"; readonly client: string; readonly latency: number; readonly duration: number }
+  | {
+      readonly kind: "crash broker"
+      readonly node: number
+      /** How far followers are behind, and for how long, before it happens. */
+      readonly behind: number
+      readonly before: number
+      readonly duration: number
+    }
+  | { readonly kind: "throttle"; readonly node: number; readonly milliseconds: number; readonly duration: number }
 )
 
 /** What there is that faults can strike. */
@@ -165,9 +175,42 @@ const one = (chance: Chance, targets: Targets): Fault => {
   }
 }
 
+/** Of the network, of disks and of quotas. */
+const another = (chance: Chance, targets: Targets): Fault => {
+  const at = chance.below(faultsEnd)
+  const kind = chance.of(["slow network", "slow network", "crash broker", "crash broker", "throttle"] as const)
+  const node = chance.below(targets.brokers)
+  switch (kind) {
+    case "slow network": {
+      const clients = [...targets.groups.flatMap(({ members }) => members), ...targets.producers]
+      return {
+        at,
+        kind,
+        client: chance.of(clients),
+        latency: chance.of([1, 20, 300]),
+        duration: chance.between(500, 10_000)
+      }
+    }
+    case "crash broker":
+      return {
+        at,
+        kind,
+        node,
+        behind: chance.of([0, 50, 2000]),
+        before: chance.between(1, 1000),
+        duration: chance.between(100, 6000)
+      }
+    case "throttle":
+      return { at, kind, node, milliseconds: chance.of([20, 500]), duration: chance.between(500, 4000) }
+  }
+}
+
 /** Draws faults, in the order in which they begin. */
-export const draw = (chance: Chance, targets: Targets): ReadonlyArray<Fault> =>
-  Array.from({ length: chance.below(12) }, () => one(chance, targets)).sort((a, b) => a.at - b.at)
+export const draw = (chance: Chance, otherChance: Chance, targets: Targets): ReadonlyArray<Fault> =>
+  [
+    ...Array.from({ length: chance.below(12) }, () => one(chance, targets)),
+    ...Array.from({ length: otherChance.below(4) }, () => another(otherChance, targets))
+  ].sort((a, b) => a.at - b.at)
 
 /** Where faults strike. */
 export interface World {
@@ -175,6 +218,7 @@ export interface World {
   readonly note: (line: () => string) => void
   readonly jump: (milliseconds: number) => void
   readonly isolate: (client: string, how: "dumb" | "deaf", milliseconds: number) => Effect.Effect<void>
+  readonly slow: (client: string, latency: number, duration: number) => Effect.Effect<void>
   readonly kill: (member: string) => Effect.Effect<void>
   readonly leave: (member: string, by: "stop" | "scope") => Effect.Effect<void>
   readonly restart: (member: string) => Effect.Effect<void>
@@ -242,6 +286,22 @@ const happen = (world: World, fault: Fault): Effect.Effect<void> => {
       return world.join(fault.group)
     case "clock jump":
       return Effect.sync(() => world.jump(fault.milliseconds))
+    case "slow network":
+      return world.slow(fault.client, fault.latency, fault.duration)
+    case "crash broker":
+      return broker
+        .delayReplication(fault.behind)
+        .pipe(
+          Effect.andThen(Effect.sleep(fault.before)),
+          Effect.andThen(broker.crashBroker(fault.node)),
+          Effect.andThen(broker.delayReplication(0)),
+          Effect.andThen(Effect.sleep(fault.duration)),
+          Effect.andThen(ifPossible(broker.startBroker(fault.node)))
+        )
+    case "throttle":
+      return Effect.scoped(
+        Effect.andThen(broker.throttle("all", fault.milliseconds, { node: fault.node }), Effect.sleep(fault.duration))
+      )
     default:
       return Effect.gen(function* () {
         const scope = yield* Scope.make()

@@ -77,7 +77,7 @@ export const start = ({
 }: Options): Effect.Effect<Member, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { history, plan, seed } = surroundings
-    const cable = Cable.make(transport, tally)
+    const cable = Cable.make(transport, tally, Chance.make(surroundings.seed, `${member.name} ${process} cable`))
     const chance = Chance.make(seed, `${member.name} ${process}`)
     const isPerKey = member.mode.kind === "run per key"
     const isRun = member.mode.kind === "run" || isPerKey

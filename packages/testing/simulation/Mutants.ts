@@ -42,6 +42,16 @@ export const mutants: ReadonlyArray<Mutant> = [
     changes: [["offset : log.endOffset\n  notify(partition)\n", "offset : log.endOffset\n"]]
   },
   {
+    name: "leaders acknowledge what no other replica has",
+    file: `${broker}/apis/Produce.ts`,
+    changes: [["message.acks === -1 ? Replication", "message.acks === -2 ? Replication"]]
+  },
+  {
+    name: "readers are given what no other replica has",
+    file: `${broker}/PartitionLog.ts`,
+    changes: [["let first = this.highWatermark", "let first = this.endOffset"]]
+  },
+  {
     name: "a retry has new sequence numbers",
     file: `${client}/producer/PartitionQueue.ts`,
     changes: [["if (current !== undefined && batch.baseSequence < 0) {", "if (current !== undefined) {"]]

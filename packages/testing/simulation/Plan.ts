@@ -121,7 +121,7 @@ export const draw = (seed: string): Plan => {
     fetchMaxWait: chance.of([500, 2000, 10_000]),
     producers,
     groups,
-    faults: Faults.draw(chance, {
+    faults: Faults.draw(chance, Chance.make(seed, "network and disks"), {
       partitions,
       brokers,
       groups: groups.map(({ members, name }) => ({ name, members: members.map((one) => one.name) })),

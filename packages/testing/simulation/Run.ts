@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestBroker from "../src/TestBroker.ts"
 import * as Cable from "./Cable.ts"
+import * as Chance from "./Chance.ts"
 import * as Checks from "./Checks.ts"
 import * as Faults from "./Faults.ts"
 import * as History from "./History.ts"
@@ -147,7 +148,10 @@ const scenario = (
     const onProblem = (problem: string): void => void problems.push(problem)
     const troupe = yield* Troupe.make({ surroundings, transport, tally, isWhole: () => isWhole, onProblem })
     for (const group of plan.groups) for (const member of group.members) yield* troupe.start(group, member)
-    const cables = new Map(plan.producers.map(({ name }) => [name, Cable.make(transport, tally)]))
+    const cables = new Map(
+      plan.producers.map(({ name }) => [name, Cable.make(transport, tally, Chance.make(seed, `${name} cable`))])
+    )
+    const cableOf = (client: string): Cable.Cable | undefined => cables.get(client) ?? troupe.living.get(client)?.cable
     const producers = yield* Effect.forEach(plan.producers, (producer) =>
       Effect.forkScoped(
         Producers.run(surroundings, cables.get(producer.name)!, producer, untilLast).pipe(
@@ -167,8 +171,8 @@ const scenario = (
             note,
             jump: time.jump,
             idOf: (member) => ids.get(member),
-            isolate: (client, how, milliseconds) =>
-              (cables.get(client) ?? troupe.living.get(client)?.cable)?.isolate(how, milliseconds) ?? Effect.void
+            slow: (client, latency, duration) => cableOf(client)?.slow(latency, duration) ?? Effect.void,
+            isolate: (client, how, milliseconds) => cableOf(client)?.isolate(how, milliseconds) ?? Effect.void
           },
           fault
         ),

@@ -8,6 +8,8 @@ import { type Cluster, notify, type Partition, upNodes } from "./Cluster.ts"
 const lead = (partition: Partition, leader: number): void => {
   partition.leader = leader
   partition.leaderEpoch++
+  // What a new leader does not have has been cut off: it waits for nobody to have what there is.
+  partition.log.highWatermark = partition.log.endOffset
   notify(partition)
 }
 

@@ -82,7 +82,6 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
       inLoop(() => {
         partitionOf(topic, partition)
         if (!nodeOf(nodeId).isUp) throw new Error(`broker ${nodeId} is stopped: it can lead nothing`)
-        Replication.catchUp(partitionOf(topic, partition))
         LeaderElection.moveLeader(cluster, topic, partition, nodeId)
       }),
     bumpLeaderEpoch: (topic, partition) =>

@@ -81,7 +81,7 @@ export class ProducerStates {
 
   /** Remembers what was appended. */
   append(
-    { baseSequence, isControl, maxTimestamp: lastTimestamp, producerEpoch, producerId, recordCount }: Batch,
+    { baseSequence, isControl, lastOffset, maxTimestamp: lastTimestamp, producerEpoch, producerId, ...batch }: Batch,
     baseOffset: bigint,
     logAppendTime: number
   ): void {
@@ -95,7 +95,9 @@ export class ProducerStates {
     }
     const coordinatorEpoch = state?.coordinatorEpoch ?? -1
     const before = state?.epoch === producerEpoch ? state.batches.slice(1 - kept) : []
-    const written = { first: baseSequence, last: after(baseSequence, recordCount - 1), baseOffset, logAppendTime }
+    // Of a compacted batch, which has fewer records than it had, the offsets tell.
+    const last = after(baseSequence, Number(lastOffset - batch.baseOffset))
+    const written = { first: baseSequence, last, baseOffset, logAppendTime }
     const batches = [...before, written]
     this.states.set(producerId, { epoch: producerEpoch, batches, lastTimestamp, coordinatorEpoch })
   }
