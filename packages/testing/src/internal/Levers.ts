@@ -1,15 +1,7 @@
-/**
- * What tests do to a cluster: each lever is pulled in the loop, between two requests.
- *
- * @since 0.1.0
- */
-import type { AnyApi } from "@kafka-effect/protocol/Api"
-import type { Record } from "@kafka-effect/protocol/Record"
 import * as Records from "@kafka-effect/protocol/Records"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import type { ListenError } from "../ListenError.ts"
+import type { Service } from "../TestBroker.ts"
 import type { BrokerNodes } from "./BrokerNodes.ts"
 import type { BrokerNode, Cluster, Partition } from "./Cluster.ts"
 import * as Compaction from "./Compaction.ts"
@@ -17,32 +9,8 @@ import * as LeaderElection from "./LeaderElection.ts"
 import * as Replication from "./Replication.ts"
 import * as Retention from "./Retention.ts"
 
-/** @internal */
-export interface Levers {
-  readonly moveLeader: (topic: string, partition: number, nodeId: number) => Effect.Effect<void>
-  readonly bumpLeaderEpoch: (topic: string, partition: number) => Effect.Effect<void>
-  readonly moveCoordinator: (kind: "group" | "transaction", key: string, nodeId: number) => Effect.Effect<void>
-  readonly stopBroker: (nodeId: number) => Effect.Effect<void>
-  readonly crashBroker: (nodeId: number) => Effect.Effect<void>
-  readonly delayReplication: (delay: Duration.Input) => Effect.Effect<void>
-  readonly addBroker: Effect.Effect<number, ListenError>
-  readonly removeBroker: (nodeId: number) => Effect.Effect<void>
-  readonly throttle: (
-    api: AnyApi | "all",
-    duration: Duration.Input,
-    options?: { readonly node?: number | undefined }
-  ) => Effect.Effect<void, never, Scope.Scope>
-  readonly startBroker: (nodeId: number) => Effect.Effect<void, ListenError>
-  readonly expireSession: (groupId: string, memberId: string) => Effect.Effect<void>
-  readonly rebalance: (groupId: string) => Effect.Effect<void>
-  readonly applyRetention: Effect.Effect<void>
-  readonly expireOffsets: (groupId: string) => Effect.Effect<void>
-  readonly compact: (topic: string) => Effect.Effect<void>
-  readonly records: (topic: string, partition: number) => Effect.Effect<ReadonlyArray<Record>>
-  readonly committed: (
-    groupId: string
-  ) => Effect.Effect<ReadonlyArray<{ readonly topic: string; readonly partition: number; readonly offset: bigint }>>
-}
+/** What a test sees of the cluster, but for its network and its scripts. @internal */
+export type Levers = Omit<Service, "bootstrapServers" | "transport" | "on" | "requests">
 
 /** @internal */
 export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
