@@ -7,6 +7,8 @@ import { DeleteRecords } from "@kafka-effect/protocol/messages/DeleteRecords"
 import { DeleteTopics } from "@kafka-effect/protocol/messages/DeleteTopics"
 import { InitProducerId } from "@kafka-effect/protocol/messages/InitProducerId"
 import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
+import { Produce } from "@kafka-effect/protocol/messages/Produce"
+import { RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import { Effect, Stream } from "effect"
 import { Consumer, Kafka, Producer, Serde } from "kafka-effect"
 import * as TestBroker from "../src/TestBroker.ts"
@@ -90,6 +92,40 @@ describe("the data directory of a cluster", () => {
         Effect.gen(function* () {
           yield* send("c")
           assert.deepStrictEqual(yield* read(1), ["c"])
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("aborts the transactions that were open, so that they hold up nobody", () =>
+    Effect.gen(function* () {
+      const dataDirectory = yield* temporary
+      yield* withCluster(
+        { dataDirectory, topics: { t: 1 } },
+        Effect.gen(function* () {
+          const kafka = yield* Kafka.Kafka
+          const transactionalId = "a"
+          const request = { transactionalId, transactionTimeoutMs: 60_000 }
+          const { producerEpoch, producerId } = yield* kafka.request("any", InitProducerId, request)
+          const builder = new RecordBatchBuilder()
+          builder.append(Date.now(), null, Buffer.from("a"))
+          const options = { producerId, producerEpoch, baseSequence: 0, isTransactional: true }
+          const records = Uint8Array.from(yield* Effect.promise(async () => builder.build(options)))
+          const topicData = [{ name: "t", partitionData: [{ index: 0, records }] }]
+          const produce = { transactionalId, acks: -1, timeoutMs: 1000, topicData }
+          const { responses } = yield* kafka.request("any", Produce, produce, 12)
+          assert.strictEqual(responses[0].partitionResponses[0].errorCode, 0)
+        })
+      )
+      yield* withCluster(
+        { dataDirectory },
+        Effect.gen(function* () {
+          yield* send("b")
+          const read = Consumer.assign({ partitions: [[T, 0, "earliest"]], until: "end" }).pipe(Stream.runCollect)
+          assert.deepStrictEqual(
+            (yield* read).map(({ offset, value }) => [offset, value]),
+            [[2n, "b"]]
+          )
         })
       )
     }).pipe(Effect.scoped)

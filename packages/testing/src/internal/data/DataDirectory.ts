@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { DataDirectoryError } from "../../DataDirectoryError.ts"
 import type { Cluster, Partition, Topic } from "../Cluster.ts"
 import * as Groups from "../groups/Groups.ts"
+import * as Markers from "../transactions/Markers.ts"
 import * as ClusterFile from "./ClusterFile.ts"
 import { LogFile } from "./LogFile.ts"
 
@@ -62,6 +63,15 @@ const lock = (directory: string): Effect.Effect<void, DataDirectoryError, Scope.
 const inaccessible = (directory: string) => (error: unknown) =>
   new DataDirectoryError({ reason: "Inaccessible", directory, detail: messageOf(error) })
 
+/** Whoever had a transaction open is not there any more: what he wrote in it holds up nobody. */
+const abortOpen = (cluster: Cluster, partition: Partition): void => {
+  const { openTransactions, producers } = partition.log
+  for (const producerId of [...openTransactions.keys()]) {
+    const producerEpoch = (producers.of(producerId)?.epoch ?? 0) + 1
+    Markers.write(cluster, partition, { producerId, producerEpoch, isCommit: false, coordinatorEpoch: 0 })
+  }
+}
+
 /** Opens a directory, which is made if it is not there. @internal */
 export const open = Effect.fnUntraced(function* (
   directory: string
@@ -100,7 +110,10 @@ export const open = Effect.fnUntraced(function* (
         ClusterFile.restoreTopics(cluster, state, nodeIds)
         cluster.nextProducerId = state.nextProducerId
         for (const { partitions } of cluster.topics.values()) {
-          for (const partition of partitions) fileOf(partition).read(partition.log)
+          for (const partition of partitions) {
+            fileOf(partition).read(partition.log)
+            abortOpen(cluster, partition)
+          }
         }
         for (const { group, topics } of state.offsets) {
           const { offsets } = Groups.of(cluster, group)
