@@ -22,6 +22,8 @@ export interface Refused {
   readonly message?: string
   /** The records that are at fault, by their places (KIP-467). */
   readonly records?: ReadonlyArray<readonly [index: number, message: string]>
+  /** Told with sequences and epochs that are refused. */
+  readonly logStartOffset?: bigint
 }
 
 /** What may be appended: a batch, or records for a log in the format of old. @internal */
@@ -142,14 +144,13 @@ const checkBatch = (cluster: Cluster, partition: Partition, bytes: Uint8Array): 
 export const append = (
   cluster: Cluster,
   partition: Partition,
-  accepted: Accepted,
-  _acks: number
+  accepted: Accepted
 ): MaybePromise.MaybePromise<Refused | Appended> => {
   if ("records" in accepted) return appendMessages(cluster, partition, accepted)
   const { batch } = accepted
   const { leaderEpoch, log, topic } = partition
   const verdict = log.producers.check(batch)
-  if (verdict._tag === "Refused") return verdict
+  if (verdict._tag === "Refused") return { ...verdict, logStartOffset: log.startOffset }
   if (verdict._tag === "Duplicate") return verdict
   const time = cluster.loop.wallTime()
   const isAppendTime = isAppendTimeOf(cluster, topic)
@@ -167,7 +168,7 @@ export const write = (cluster: Cluster, partition: Partition, bytes: Uint8Array,
   const { log } = partition
   const header = RecordBatch.header(bytes)
   const { baseOffset, lastOffset, maxTimestamp } = header
-  log.producers.append(header, baseOffset, logAppendTime)
+  log.producers.append(header)
   const entry = { bytes, header, baseOffset, lastOffset, maxTimestamp, appendedAt: cluster.loop.wallTime() }
   return enter(cluster, partition, [entry], logAppendTime)
 }

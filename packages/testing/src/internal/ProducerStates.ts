@@ -12,7 +12,8 @@ export interface Written {
   readonly first: number
   readonly last: number
   readonly baseOffset: bigint
-  readonly logAppendTime: number
+  /** The latest of its records. */
+  readonly maxTimestamp: number
 }
 
 /** What a log knows of a producer. @internal */
@@ -72,7 +73,8 @@ export class ProducerStates {
     const last = after(baseSequence, recordCount - 1)
     const same = state.batches.find((written) => written.first === baseSequence && written.last === last)
     if (same !== undefined) {
-      return { _tag: "Duplicate", baseOffset: same.baseOffset, logAppendTime: same.logAppendTime }
+      // Kafka tells that time whoever set it.
+      return { _tag: "Duplicate", baseOffset: same.baseOffset, logAppendTime: same.maxTimestamp }
     }
     const before = state.batches.at(-1)
     const expected = before === undefined ? 0 : after(before.last, 1)
@@ -80,26 +82,22 @@ export class ProducerStates {
   }
 
   /** Remembers what was appended. */
-  append(
-    { baseSequence, isControl, lastOffset, maxTimestamp: lastTimestamp, producerEpoch, producerId, ...batch }: Batch,
-    baseOffset: bigint,
-    logAppendTime: number
-  ): void {
+  append(batch: Batch): void {
+    const { baseOffset, baseSequence, isControl, lastOffset, maxTimestamp, producerEpoch, producerId } = batch
     if (producerId < 0) return
     const state = this.states.get(producerId)
     if (isControl) {
       // A marker of a new epoch fences those before; sequences begin again under it.
       const batches = state?.epoch === producerEpoch ? state.batches : []
-      this.states.set(producerId, { epoch: producerEpoch, batches, lastTimestamp, coordinatorEpoch: 0 })
+      this.states.set(producerId, { epoch: producerEpoch, batches, lastTimestamp: maxTimestamp, coordinatorEpoch: 0 })
       return
     }
     const coordinatorEpoch = state?.coordinatorEpoch ?? -1
     const before = state?.epoch === producerEpoch ? state.batches.slice(1 - kept) : []
     // Of a compacted batch, which has fewer records than it had, the offsets tell.
-    const last = after(baseSequence, Number(lastOffset - batch.baseOffset))
-    const written = { first: baseSequence, last, baseOffset, logAppendTime }
-    const batches = [...before, written]
-    this.states.set(producerId, { epoch: producerEpoch, batches, lastTimestamp, coordinatorEpoch })
+    const last = after(baseSequence, Number(lastOffset - baseOffset))
+    const batches = [...before, { first: baseSequence, last, baseOffset, maxTimestamp }]
+    this.states.set(producerId, { epoch: producerEpoch, batches, lastTimestamp: maxTimestamp, coordinatorEpoch })
   }
 
   /** Forgets all producers, as brokers do after `producer.id.expiration.ms`. */

@@ -19,8 +19,6 @@ const purposes: ReadonlyArray<Difference> = [
 
 /** What is not yet as it should be. */
 const defects: ReadonlyArray<Difference> = [
-  { releases: all, path: /^sequences .*logStartOffset:/, why: "Kafka tells the log's start with a refused sequence" },
-  { releases: all, path: /^sequences .*logAppendTimeMs:/, why: "Kafka tells the time of a repeated batch's records" },
   {
     releases: ["2.8"],
     path: /^createTopics 1[02]: .*errorCode:/,

@@ -32,10 +32,11 @@ interface TopicAnswer {
 
 const none = BigInt(-1)
 
-const refused = (index: number, { code, message, records }: Appending.Refused): PartitionAnswer => ({
+const refused = (index: number, { code, logStartOffset, message, records }: Appending.Refused): PartitionAnswer => ({
   index,
   errorCode: code,
   baseOffset: none,
+  ...(logStartOffset === undefined ? {} : { logStartOffset }),
   // Kafka gives its reasons only where it names records.
   ...(records === undefined || message === undefined
     ? {}
@@ -68,7 +69,7 @@ const answerFor = (
     if (now !== codes.NONE) return refused(index, { code: now })
     const refusal = inTransaction(cluster, message, version, partition, result)
     if (refusal !== undefined) return refused(index, refusal)
-    return MaybePromise.map(Appending.append(cluster, partition, result, message.acks), (appended) => {
+    return MaybePromise.map(Appending.append(cluster, partition, result), (appended) => {
       if ("code" in appended) return refused(index, appended)
       const { baseOffset, logAppendTime } = appended
       const { endOffset } = partition.log

@@ -63,7 +63,7 @@ export class LogFile {
         appendedAt: header.maxTimestamp
       }
       log.append(entry)
-      log.producers.append(header, entry.baseOffset, header.timestampType === "append" ? header.maxTimestamp : -1)
+      log.producers.append(header)
     }
     log.highWatermark = log.endOffset
   }
