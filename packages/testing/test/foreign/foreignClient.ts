@@ -279,7 +279,8 @@ export const describeForeign = async (client: ForeignClient): Promise<void> => {
             written.filter(({ value }) => value.startsWith("aborted ")),
             50
           )
-          assertArrived(yield* consume("output", 200, "read_committed"), expected)
+          // those of a partition were read from several, so their order is not told
+          assert.sameMembers((yield* consume("output", 200, "read_committed")).flat(), expected)
           assert.lengthOf((yield* consume("output", 250)).flat(), 250)
           const places = Array.from({ length: partitions }, (_, partition) => [output, partition, "earliest"] as const)
           const seen = yield* Stream.runCollect(
