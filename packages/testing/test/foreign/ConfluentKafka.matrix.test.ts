@@ -14,5 +14,5 @@ await describeForeign({
   groupProtocols: ["classic", "consumer"],
   hasTransactions: true,
   hasAdministration: true,
-  hasConfigs: false
+  hasConfigs: true
 })

@@ -17,7 +17,7 @@ await describeForeign({
   groupProtocols: ["classic"],
   hasTransactions: true,
   hasAdministration: true,
-  hasConfigs: false
+  hasConfigs: true
 })
 
 await describeForeign({
