@@ -13,7 +13,6 @@ const all = ["4.4", "3.9", "2.8"] as const
 /** What is so on purpose. */
 const purposes: ReadonlyArray<Difference> = [
   { releases: all, path: /^create(Topics|Partitions) .*errorMessage:/, why: "texts differ from release to release" },
-  { releases: all, path: /^(produce|sequences) .*errorMessage:/, why: "says what is wrong where Kafka says nothing" },
   { releases: all, path: /^findCoordinator 0: .*errorMessage:/, why: "the code says it" }
 ]
 
