@@ -25,6 +25,7 @@ import * as BrokerNodes from "./internal/BrokerNodes.ts"
 import * as Cluster from "./internal/Cluster.ts"
 import * as Controls from "./internal/Controls.ts"
 import * as DataDirectory from "./internal/data/DataDirectory.ts"
+import { handlers } from "./internal/Handlers.ts"
 import * as Levers from "./internal/Levers.ts"
 import * as Loop from "./internal/Loop.ts"
 import * as MemoryNetwork from "./internal/MemoryNetwork.ts"
@@ -261,7 +262,7 @@ export const make = Effect.fnUntraced(function* (
   const { sasl, tls } = options
   const cluster: Cluster.Cluster = {
     clusterId: "kafka-effect-testing",
-    release: Release.make(options.actAs ?? Release.newestName),
+    release: Release.make(options.actAs ?? Release.newestName, handlers),
     loop,
     nodes: new Map(),
     controllerId: 0,

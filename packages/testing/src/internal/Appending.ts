@@ -22,7 +22,7 @@ export interface Refused {
   readonly message?: string
   /** The records that are at fault, by their places (KIP-467). */
   readonly records?: ReadonlyArray<readonly [index: number, message: string]>
-  /** Told with sequences and epochs that are refused. */
+  /** Told where the log, and not who received the request, refuses. */
   readonly logStartOffset?: bigint
 }
 
@@ -113,7 +113,10 @@ const headerProblem = (batch: RecordBatch.RecordBatch): string | undefined => {
 }
 
 const checkBatch = (cluster: Cluster, partition: Partition, bytes: Uint8Array): MaybePromise.MaybePromise<Checked> => {
-  const invalid = (message: string) => OldFormats.invalid(cluster.release, message)
+  const invalid = (message: string) => ({
+    ...OldFormats.invalid(cluster.release, message),
+    logStartOffset: partition.log.startOffset
+  })
   // Format v2 is that of record batches, and there is one.
   const batch = Records.split(bytes).batches[0] as RecordBatch.RecordBatch
   if (batch.baseOffset !== BigInt(0)) return invalid("the offset of the first record is not 0")
@@ -126,7 +129,8 @@ const checkBatch = (cluster: Cluster, partition: Partition, bytes: Uint8Array): 
     if (problem !== undefined) return invalid(problem)
     if (!records.every(({ offset }, at) => offset === BigInt(at))) return invalid("offsets within the batch have gaps")
     const refused = RecordChecks.check(cluster, partition, records, batch.timestampType)
-    return refused ?? MaybePromise.map(RecordChecks.recompress(cluster, partition, batch, records), finish)
+    if (refused !== undefined) return { ...refused, logStartOffset: partition.log.startOffset }
+    return MaybePromise.map(RecordChecks.recompress(cluster, partition, batch, records), finish)
   }
   const refuse = (error: unknown): Refused => {
     const isContent = error instanceof WireError && !["ChecksumMismatch", "Decompression"].includes(error.reason)

@@ -5,6 +5,7 @@ import type { Service } from "../TestBroker.ts"
 import type { BrokerNodes } from "./BrokerNodes.ts"
 import type { BrokerNode, Cluster, Partition } from "./Cluster.ts"
 import * as Compaction from "./Compaction.ts"
+import * as Groups from "./groups/Groups.ts"
 import * as LeaderElection from "./LeaderElection.ts"
 import * as Replication from "./Replication.ts"
 import * as Retention from "./Retention.ts"
@@ -111,8 +112,7 @@ export const make = (cluster: Cluster, nodes: BrokerNodes): Levers => {
         const group = cluster.groups.get(groupId)
         if (group === undefined) throw new Error(`there is no group ${groupId}`)
         if (group.members.size > 0) throw new Error(`group ${groupId} has members: its offsets do not expire`)
-        if (group.type === "classic") group.state = "Dead"
-        cluster.groups.delete(groupId)
+        Groups.remove(cluster, group)
       }),
     applyRetention: inLoop(() => Retention.apply(cluster)),
     compact: (topic) =>

@@ -6,7 +6,6 @@
  */
 import type { AnyApi } from "@kafka-effect/protocol/Api"
 import { Produce } from "@kafka-effect/protocol/messages/Produce"
-import { handlers } from "./Handlers.ts"
 import { type ReleaseName, versionsByRelease } from "./ReleaseVersions.ts"
 
 /** @internal */
@@ -39,12 +38,12 @@ export const atLeast = ({ name }: Pick<Release, "name">, other: ReleaseName): bo
 /** @internal */
 export const newestName: ReleaseName = "4.4"
 
-/** A release, as far as this package has its APIs. @internal */
-export const make = (name: ReleaseName): Release => {
+/** A release, as far as there are these APIs, by their keys. @internal */
+export const make = (name: ReleaseName, apis: { readonly has: (key: number) => boolean }): Release => {
   const versions = new Map(
     versionsByRelease[name].split(" ").flatMap((entry) => {
       const [key, lowest, highest] = entry.split(/[:-]/).map(Number)
-      return handlers.has(key) ? [[key, [lowest, highest]] as const] : []
+      return apis.has(key) ? [[key, [lowest, highest]] as const] : []
     })
   )
   return {

@@ -13,9 +13,12 @@ const releases = [
   ["2.8.2", "2.8"]
 ] as const
 
+const text = (value: unknown): string | undefined =>
+  JSON.stringify(value, (_, one) => (typeof one === "bigint" ? `${one}` : one))
+
 const paths = (real: unknown, ours: unknown, path: string): ReadonlyArray<string> => {
   if (typeof real !== "object" || typeof ours !== "object" || real === null || ours === null) {
-    return Object.is(real, ours) ? [] : [`${path}: Kafka says ${String(real)}, this broker ${String(ours)}`]
+    return Object.is(real, ours) ? [] : [`${path}: Kafka says ${text(real)}, this broker ${text(ours)}`]
   }
   const [theirs, own] = [new Map(Object.entries(real)), new Map(Object.entries(ours))]
   return [...new Set([...theirs.keys(), ...own.keys()])].flatMap((key) =>

@@ -13,6 +13,8 @@ const expected = [
   ["fetch 6: from 4", codes.OFFSET_OUT_OF_RANGE],
   ["sessions 5: an old epoch", codes.INVALID_FETCH_SESSION_EPOCH],
   ["staticMembers 3: is fenced", codes.FENCED_INSTANCE_ID],
+  ["fencing 4: of the old", codes.INVALID_PRODUCER_EPOCH],
+  ["incrementalAlterConfigs 11: unknown", codes.INVALID_CONFIG],
   ["groupOffsets 7: much metadata", codes.OFFSET_METADATA_TOO_LARGE]
 ] as const
 

@@ -1,7 +1,6 @@
 /** Groups of the classic protocol, and their offsets. */
 import { DeleteGroups } from "@kafka-effect/protocol/messages/DeleteGroups"
 import { DescribeGroups } from "@kafka-effect/protocol/messages/DescribeGroups"
-import { FindCoordinator } from "@kafka-effect/protocol/messages/FindCoordinator"
 import { Heartbeat } from "@kafka-effect/protocol/messages/Heartbeat"
 import { JoinGroup } from "@kafka-effect/protocol/messages/JoinGroup"
 import { LeaveGroup } from "@kafka-effect/protocol/messages/LeaveGroup"
@@ -11,24 +10,6 @@ import { OffsetFetch } from "@kafka-effect/protocol/messages/OffsetFetch"
 import { SyncGroup } from "@kafka-effect/protocol/messages/SyncGroup"
 import { Effect } from "effect"
 import type { Conversation } from "./Conversation.ts"
-
-/** The offsets topic of a real broker is made at the first question for a coordinator. */
-const ready = Effect.fnUntraced(function* ({ kafka, node }: Conversation, groupId: string) {
-  yield* kafka
-    .request(node, FindCoordinator, { key: groupId }, 2)
-    .pipe(
-      Effect.delay("50 millis"),
-      Effect.repeat({ until: ({ errorCode }) => errorCode === 0 }),
-      Effect.timeout("20 seconds")
-    )
-  yield* kafka
-    .request(node, OffsetFetch, { groupId, topics: null }, 5)
-    .pipe(
-      Effect.delay("50 millis"),
-      Effect.repeat({ until: ({ errorCode }) => errorCode === 0 }),
-      Effect.timeout("20 seconds")
-    )
-})
 
 const joining = (groupId: string, memberId = "", more: object = {}) => ({
   groupId,
@@ -41,9 +22,7 @@ const joining = (groupId: string, memberId = "", more: object = {}) => ({
 })
 
 /** @internal */
-export const membership = Effect.fnUntraced(function* (broker: Conversation) {
-  const { ask } = broker
-  yield* ready(broker, "m")
+export const membership = Effect.fnUntraced(function* ({ ask }: Conversation) {
   yield* ask("no group", JoinGroup, joining(""), 5)
   yield* ask("too short a session", JoinGroup, joining("m", "", { sessionTimeoutMs: 1 }), 5)
   yield* ask("too long a session", JoinGroup, joining("m", "", { sessionTimeoutMs: 100_000_000 }), 5)
@@ -81,9 +60,7 @@ export const membership = Effect.fnUntraced(function* (broker: Conversation) {
 })
 
 /** @internal */
-export const staticMembers = Effect.fnUntraced(function* (broker: Conversation) {
-  const { ask } = broker
-  yield* ready(broker, "s")
+export const staticMembers = Effect.fnUntraced(function* ({ ask }: Conversation) {
   const instance = { groupInstanceId: "i" }
   const first = yield* ask("first", JoinGroup, joining("s", "", instance), 5)
   const { generationId, memberId } = first
@@ -100,10 +77,8 @@ export const staticMembers = Effect.fnUntraced(function* (broker: Conversation) 
 })
 
 /** @internal */
-export const groupOffsets = Effect.fnUntraced(function* (broker: Conversation) {
-  const { ask, topic } = broker
+export const groupOffsets = Effect.fnUntraced(function* ({ ask, askIfOffered, topic }: Conversation) {
   yield* topic("committed")
-  yield* ready(broker, "o")
   const places = (name: string, committedMetadata: string | null = "m", partitionIndex = 0) => [
     { name, partitions: [{ partitionIndex, committedOffset: 5n, committedLeaderEpoch: 0, committedMetadata }] }
   ]
@@ -130,8 +105,65 @@ export const groupOffsets = Effect.fnUntraced(function* (broker: Conversation) {
     yield* ask(`v${version}`, OffsetFetch, { groupId: "o", topics: asked }, version)
     if (version > 1) yield* ask(`all, v${version}`, OffsetFetch, { groupId: "o", topics: null }, version)
   }
+  for (const version of [8, 9]) {
+    const one = { groupId: "o", topics: asked }
+    const groups = [one, { groupId: "none", topics: asked }, { groupId: "o", topics: null }]
+    yield* askIfOffered(`groups, v${version}`, OffsetFetch, { groups }, version)
+    yield* askIfOffered(`a group, v${version}`, OffsetFetch, { groups: [one] }, version)
+    const asMember = { groups: [{ ...one, memberId: "x", memberEpoch: 5 }] }
+    yield* askIfOffered(`as a member, v${version}`, OffsetFetch, asMember, version)
+    const nobody = { groupId: "o", generationIdOrMemberEpoch: -1, memberId: "" }
+    yield* askIfOffered(`commit, v${version}`, OffsetCommit, { ...nobody, topics: places("committed") }, version)
+  }
   const forgotten = (name: string) => ({ name, partitions: [{ partitionIndex: 0 }] })
   yield* ask("of none", OffsetDelete, { groupId: "none", topics: [forgotten("committed")] }, 0)
   yield* ask("of it", OffsetDelete, { groupId: "o", topics: [forgotten("committed"), forgotten("unknown")] }, 0)
   yield* ask("gone", OffsetFetch, { groupId: "o", topics: asked }, 7)
+})
+
+/** Two members: who leads, what both are told, and how the second's coming and going is told to the first. @internal */
+export const twoMembers = Effect.fnUntraced(function* ({ ask, askAside }: Conversation) {
+  const known = Effect.fnUntraced(function* (who: string) {
+    const { memberId } = yield* ask(`${who} asks for an id`, JoinGroup, joining("two"), 5)
+    return memberId
+  })
+  const sync = (what: string, memberId: string, generationId: number, members: ReadonlyArray<string>) => {
+    const assignments = members.map((one) => ({ memberId: one, assignment: new Uint8Array([7]) }))
+    return (members.length === 0 ? askAside : ask)(
+      what,
+      SyncGroup,
+      { groupId: "two", generationId, memberId, assignments },
+      3
+    )
+  }
+  const beat = (what: string, memberId: string, generationId: number) =>
+    ask(what, Heartbeat, { groupId: "two", generationId, memberId }, 3)
+  const first = yield* known("the first")
+  const alone = yield* ask("the first joins", JoinGroup, joining("two", first), 5)
+  yield* sync("the first is given all", first, alone.generationId, [first])
+  const second = yield* known("the second")
+  const [coming] = yield* Effect.all(
+    [
+      askAside("the second joins", JoinGroup, joining("two", second), 5),
+      beat("the first hears of it", first, alone.generationId).pipe(
+        Effect.delay("200 millis"),
+        Effect.andThen(ask("the first joins again", JoinGroup, joining("two", first), 5))
+      )
+    ],
+    { concurrency: 2 }
+  )
+  const { generationId } = coming
+  yield* Effect.all(
+    [
+      sync("the second waits", second, generationId, []),
+      sync("the first gives", first, generationId, [first, second]).pipe(Effect.delay("100 millis"))
+    ],
+    { concurrency: 2 }
+  )
+  yield* beat("the second lives", second, generationId)
+  yield* ask("both", DescribeGroups, { groups: ["two"], includeAuthorizedOperations: true }, 4)
+  yield* ask("the second goes", LeaveGroup, { groupId: "two", members: [{ memberId: second }] }, 3)
+  yield* beat("the first hears of that", first, generationId)
+  yield* ask("in between", DescribeGroups, { groups: ["two"] }, 4)
+  yield* ask("the first goes", LeaveGroup, { groupId: "two", members: [{ memberId: first }] }, 3)
 })

@@ -2,30 +2,15 @@
 import { DeleteRecords } from "@kafka-effect/protocol/messages/DeleteRecords"
 import { Fetch } from "@kafka-effect/protocol/messages/Fetch"
 import { ListOffsets } from "@kafka-effect/protocol/messages/ListOffsets"
+import { Metadata } from "@kafka-effect/protocol/messages/Metadata"
 import { OffsetForLeaderEpoch } from "@kafka-effect/protocol/messages/OffsetForLeaderEpoch"
 import { Produce } from "@kafka-effect/protocol/messages/Produce"
-import { type BuildOptions, RecordBatchBuilder } from "@kafka-effect/protocol/RecordBatchBuilder"
 import { Effect } from "effect"
 import type { Conversation } from "./Conversation.ts"
-
-const batch = (values: ReadonlyArray<string>, options: BuildOptions = {}): Uint8Array => {
-  const builder = new RecordBatchBuilder()
-  for (const [index, value] of values.entries()) {
-    builder.append(1_700_000_000_000 + index, null, new TextEncoder().encode(value))
-  }
-  // Without compression it is there at once.
-  return Uint8Array.from(builder.build(options) as Uint8Array)
-}
-
-const writing = (name: string, records: Uint8Array | null, acks = -1, index = 0) => ({
-  transactionalId: null,
-  acks,
-  timeoutMs: 5000,
-  topicData: [{ name, partitionData: [{ index, records }] }]
-})
+import { batch, reading, writing } from "./messages.ts"
 
 /** @internal */
-export const produce = Effect.fnUntraced(function* ({ ask, topic }: Conversation) {
+export const produce = Effect.fnUntraced(function* ({ ask, askIfOffered, topic }: Conversation) {
   yield* topic("written")
   yield* ask("first", Produce, writing("written", batch(["a", "b"])), 8)
   yield* ask("acks 1", Produce, writing("written", batch(["c"]), 1), 8)
@@ -38,6 +23,25 @@ export const produce = Effect.fnUntraced(function* ({ ask, topic }: Conversation
   yield* ask("too large", Produce, writing("written", batch(["x".repeat(1_100_000)])), 8)
   yield* ask("two batches", Produce, writing("written", Buffer.concat([batch(["d"]), batch(["e"])])), 8)
   for (const version of [3, 5, 7, 9]) yield* ask(`v${version}`, Produce, writing("written", batch(["f"])), version)
+  for (const version of [10, 11, 12]) {
+    yield* askIfOffered(`v${version}`, Produce, writing("written", batch(["f"])), version)
+    yield* askIfOffered(`v${version}, unknown`, Produce, writing("unknown", batch(["f"])), version)
+  }
+  yield* ask("empty records", Produce, writing("written", new Uint8Array()), 8)
+  yield* ask("a part of a batch", Produce, writing("written", batch(["d"]).subarray(0, 40)), 8)
+  yield* ask("a control batch", Produce, writing("written", batch(["d"], { isControl: true })), 8)
+  yield* topic("compacted", 1, { "cleanup.policy": "compact" })
+  yield* ask("no keys", Produce, writing("compacted", batch(["d", "e"])), 8)
+  yield* topic("timed", 1, { "message.timestamp.type": "LogAppendTime" })
+  yield* ask("the broker's time", Produce, writing("timed", batch(["d", "e"])), 8)
+  yield* ask("of 2100", Produce, writing("written", batch(["d"], {}, 4_100_000_000_000)), 8)
+  const sequenced = { producerId: 900_002n, producerEpoch: 0, baseSequence: 0 }
+  yield* ask(
+    "transactional, no id",
+    Produce,
+    writing("written", batch(["d"], { ...sequenced, isTransactional: true })),
+    8
+  )
 })
 
 /** @internal */
@@ -59,25 +63,6 @@ export const sequences = Effect.fnUntraced(function* ({ ask, topic }: Conversati
   yield* write("in the window", 2, 8)
 })
 
-interface Reading {
-  readonly maxWaitMs: number
-  readonly minBytes: number
-  readonly maxBytes: number
-  readonly sessionId: number
-  readonly sessionEpoch: number
-}
-
-const reading = (topic: string, fetchOffset: bigint, more: Partial<Reading> = {}, partition: object = {}) => ({
-  maxWaitMs: 0,
-  minBytes: 0,
-  maxBytes: 1_000_000,
-  sessionId: 0,
-  sessionEpoch: -1,
-  forgottenTopicsData: [],
-  ...more,
-  topics: [{ topic, partitions: [{ partition: 0, fetchOffset, partitionMaxBytes: 1_000_000, ...partition }] }]
-})
-
 /** @internal */
 export const fetch = Effect.fnUntraced(function* ({ ask, topic }: Conversation) {
   yield* topic("read")
@@ -92,6 +77,28 @@ export const fetch = Effect.fnUntraced(function* ({ ask, topic }: Conversation) 
   yield* ask("its epoch", Fetch, reading("read", 0n, {}, { currentLeaderEpoch: 0 }), 12)
   yield* ask("diverging", Fetch, reading("read", 3n, {}, { lastFetchedEpoch: 0 }), 12)
   yield* ask("long poll", Fetch, reading("read", 3n, { maxWaitMs: 100, minBytes: 1 }), 12)
+})
+
+/** @internal */
+export const fetchById = Effect.fnUntraced(function* ({ ask, askIfOffered, topic }: Conversation) {
+  yield* topic("by-id")
+  yield* ask("a record", Produce, writing("by-id", batch(["a"])), 8)
+  const { topics } = yield* ask("its id", Metadata, { topics: [{ name: "by-id" }] }, 11)
+  const [{ topicId }] = topics
+  for (const version of [13, 15, 16, 17, 18]) {
+    const read = (what: string, id: string, partition: object = {}, session: object = {}) => {
+      const { topics, ...message } = reading("", 0n, session, partition)
+      const byId = topics.map(({ partitions }) => ({ topicId: id, partitions }))
+      return askIfOffered(`${what}, v${version}`, Fetch, { ...message, topics: byId }, version)
+    }
+    yield* read("all", topicId)
+    yield* read("an unknown id", "AAAAAAAAAAAAAAAAAAAAEQ")
+    yield* read("no id", "AAAAAAAAAAAAAAAAAAAAAA")
+    yield* read("an unknown partition", topicId, { partition: 9 })
+    yield* read("newer epoch", topicId, { currentLeaderEpoch: 5 })
+    yield* read("beyond the end", topicId, { fetchOffset: 9n })
+    yield* read("an unknown id, in a session", "AAAAAAAAAAAAAAAAAAAAEQ", {}, { sessionEpoch: 0 })
+  }
 })
 
 /** @internal */
@@ -115,7 +122,7 @@ export const sessions = Effect.fnUntraced(function* ({ ask, topic }: Conversatio
 })
 
 /** @internal */
-export const offsets = Effect.fnUntraced(function* ({ ask, topic }: Conversation) {
+export const offsets = Effect.fnUntraced(function* ({ ask, askIfOffered, topic }: Conversation) {
   yield* topic("found")
   const look = (what: string, timestamp: bigint, version: number, more: object = {}, name = "found") => {
     const topics = [{ name, partitions: [{ partitionIndex: 0, timestamp, ...more }] }]
@@ -128,6 +135,16 @@ export const offsets = Effect.fnUntraced(function* ({ ask, topic }: Conversation
       yield* look(`${timestamp}`, timestamp, version)
     }
   }
+  for (const [timestamp, version] of [
+    [-3n, 7],
+    [-4n, 8],
+    [-5n, 9],
+    [-6n, 11]
+  ] as const) {
+    const topics = [{ name: "found", partitions: [{ partitionIndex: 0, timestamp }] }]
+    yield* askIfOffered(`${timestamp}, v${version}`, ListOffsets, { replicaId: -1, topics }, version)
+  }
+  yield* look("of no such kind", -9n, 5)
   yield* look("newer epoch", -1n, 5, { currentLeaderEpoch: 5 })
   yield* look("unknown", -1n, 5, {}, "unknown")
   yield* look("unknown partition", -1n, 5, { partitionIndex: 9 })

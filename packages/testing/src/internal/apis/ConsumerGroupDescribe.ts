@@ -16,9 +16,7 @@ import type { Handler } from "../Exchange.ts"
 import * as Assignment from "../groups/Assignment.ts"
 import type { ConsumerGroup } from "../groups/ConsumerGroup.ts"
 import * as Groups from "../groups/Groups.ts"
-
-/** Nothing is forbidden to anybody: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS, as Kafka's bits. */
-const allOperations = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11)
+import * as Operations from "../Operations.ts"
 
 /** `memberType` of a member of the consumer protocol. */
 const consumerType = 1
@@ -89,7 +87,9 @@ export const handler: Handler<ConsumerGroupDescribeRequest, ConsumerGroupDescrib
           return refused(groupId, codes.GROUP_ID_NOT_FOUND, text)
         }
         const described = describe(cluster, group)
-        return includeAuthorizedOperations ? { ...described, authorizedOperations: allOperations } : described
+        return includeAuthorizedOperations
+          ? { ...described, authorizedOperations: Operations.ofGroup(cluster.release) }
+          : described
       })
     })
   }

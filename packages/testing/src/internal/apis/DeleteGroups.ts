@@ -17,8 +17,7 @@ const remove = (cluster: Cluster, groupId: string): number => {
   const group = cluster.groups.get(groupId)
   if (group === undefined) return codes.GROUP_ID_NOT_FOUND
   if (group.members.size > 0) return codes.NON_EMPTY_GROUP
-  if (group.type === "classic") group.state = "Dead"
-  cluster.groups.delete(groupId)
+  Groups.remove(cluster, group)
   return codes.NONE
 }
 

@@ -14,6 +14,14 @@ import type { Handler } from "../Exchange.ts"
 const brokers = 1
 const controllers = 2
 
+const refused = (endpointType: number) =>
+  endpointType === controllers
+    ? {
+        errorCode: codes.MISMATCHED_ENDPOINT_TYPE,
+        errorMessage: "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+      }
+    : { errorCode: codes.UNSUPPORTED_ENDPOINT_TYPE, errorMessage: `Unsupported endpoint type ${endpointType}` }
+
 /** CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE: all, without ACLs. */
 const allOperations = [5, 7, 8, 9, 10, 11, 12].reduce((bits, operation) => bits | (1 << operation), 0)
 
@@ -23,8 +31,7 @@ export const handler: Handler<DescribeClusterRequest, DescribeClusterResponse> =
   refuse: (_, errorCode) => ({ errorCode, clusterId: "", brokers: [] }),
   handle: (cluster, { answer, message, version }) => {
     const { endpointType, includeClusterAuthorizedOperations, includeFencedBrokers } = message
-    if (endpointType === controllers) return answer(handler.refuse(message, codes.MISMATCHED_ENDPOINT_TYPE, version))
-    if (endpointType !== brokers) return answer(handler.refuse(message, codes.UNSUPPORTED_ENDPOINT_TYPE, version))
+    if (endpointType !== brokers) return answer({ ...refused(endpointType), clusterId: "", brokers: [] })
     const told = [...cluster.nodes.values()].filter(({ isUp }) => isUp || includeFencedBrokers)
     answer({
       clusterId: cluster.clusterId,

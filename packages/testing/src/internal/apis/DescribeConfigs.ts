@@ -15,7 +15,9 @@ import {
 import type * as Wire from "@kafka-effect/protocol/Wire"
 import type { BrokerNode, Cluster } from "../Cluster.ts"
 import * as Configs from "../Configs.ts"
+import * as ErrorTexts from "../ErrorTexts.ts"
 import type { Handler } from "../Exchange.ts"
+import { atLeast } from "../Release.ts"
 import * as Settings from "../Settings.ts"
 import * as TopicNames from "../TopicNames.ts"
 
@@ -96,13 +98,14 @@ const describe = (cluster: Cluster, node: BrokerNode, { resourceName, resourceTy
     case resources.broker:
       return ofBroker(cluster, node, resourceName)
     case resources.group:
+      if (!atLeast(cluster.release, "4.0")) return invalid(ErrorTexts.invalidRequest)
       if (resourceName === "") return invalid("Group name must not be empty")
       return ofOther(cluster, resourceType, resourceName, Settings.groupSettings)
     case resources.clientMetrics:
       if (resourceName === "") return invalid("Client metrics subscription name must not be empty")
       return ofOther(cluster, resourceType, resourceName, Settings.clientMetricsSettings)
     default:
-      return invalid(`Unsupported resource type: ${resourceType}`)
+      return invalid(ErrorTexts.invalidRequest)
   }
 }
 
@@ -127,7 +130,10 @@ export const handler: Handler<DescribeConfigsRequest, DescribeConfigsResponse> =
         .filter(({ name }) => isAsked(name))
         .map((one) => ({
           ...one,
-          ...(version === 0 ? { isDefault: one.configSource === sources.otherwise } : {}),
+          // Brokers since 2.7 leave it out.
+          ...(version === 0 && !atLeast(cluster.release, "2.7")
+            ? { isDefault: one.configSource === sources.otherwise }
+            : {}),
           ...(message.includeSynonyms ? {} : { synonyms: [] })
         }))
       return { errorCode, errorMessage, resourceType, resourceName, configs: told }

@@ -15,7 +15,8 @@ import type { Cluster } from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
 import type { ClassicGroup } from "../groups/ClassicGroup.ts"
 import * as Groups from "../groups/Groups.ts"
-import { atLeast } from "../Release.ts"
+import * as Operations from "../Operations.ts"
+import { atLeast, type Release } from "../Release.ts"
 
 const noBytes = new Uint8Array(0)
 
@@ -31,13 +32,10 @@ const unknown = (groupId: string, errorCode: number, groupState = ""): Wire.Inpu
   members: []
 })
 
-const describe = ({
-  groupId,
-  members,
-  protocolName,
-  protocolType,
-  state
-}: ClassicGroup): Wire.Input<DescribedGroup> => {
+const describe = (
+  { groupId, members, protocolName, protocolType, state }: ClassicGroup,
+  release: Release
+): Wire.Input<DescribedGroup> => {
   const isStable = state === "Stable"
   return {
     groupId,
@@ -53,7 +51,7 @@ const describe = ({
         clientHost,
         // Only what all have agreed upon says anything.
         memberMetadata: (isStable && protocols.find(({ name }) => name === protocolName)?.metadata) || noBytes,
-        memberAssignment: isStable ? assignment : noBytes
+        memberAssignment: isStable || atLeast(release, "4.0") ? assignment : noBytes
       })
     )
   }
@@ -62,7 +60,7 @@ const describe = ({
 const answerFor = (cluster: Cluster, groupId: string, errorCode: number, version: number) => {
   if (errorCode !== codes.NONE) return unknown(groupId, errorCode)
   const group = Groups.classic(cluster, groupId)
-  if (group !== undefined) return describe(group)
+  if (group !== undefined) return describe(group, cluster.release)
   const isMissing = version >= missingVersion && atLeast(cluster.release, "4.0")
   if (!isMissing) return unknown(groupId, codes.NONE, "Dead")
   const errorMessage = cluster.groups.has(groupId)
@@ -75,10 +73,12 @@ const answerFor = (cluster: Cluster, groupId: string, errorCode: number, version
 export const handler: Handler<DescribeGroupsRequest, DescribeGroupsResponse> = {
   api: DescribeGroups,
   refuse: ({ groups }, errorCode) => ({ groups: groups.map((groupId) => unknown(groupId, errorCode)) }),
-  handle: (cluster, { answer, message, node, version }) =>
-    answer({
-      groups: message.groups.map((groupId) =>
-        answerFor(cluster, groupId, Groups.check(cluster, groupId, node), version)
-      )
-    })
+  handle: (cluster, { answer, message, node, version }) => {
+    const groups = message.groups.map((groupId) =>
+      answerFor(cluster, groupId, Groups.check(cluster, groupId, node), version)
+    )
+    if (!message.includeAuthorizedOperations) return answer({ groups })
+    const authorizedOperations = Operations.ofGroup(cluster.release)
+    answer({ groups: groups.map((one) => (one.errorCode === codes.NONE ? { ...one, authorizedOperations } : one)) })
+  }
 }

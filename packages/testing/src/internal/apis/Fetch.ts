@@ -71,7 +71,7 @@ const read = (
       state: `${code} ${cluster.random()}`
     }
   }
-  if (topic === undefined && version >= 13) return refuse(codes.UNKNOWN_TOPIC_ID)
+  if (topic === undefined && version >= 13) return refuse(codes.UNKNOWN_TOPIC_ID, { abortedTransactions: [] })
   const code = Leadership.check(partition, node, currentLeaderEpoch)
   if (partition === undefined) return refuse(code, atLeast(cluster.release, "3.0") ? { abortedTransactions: [] } : {})
   const { leader, leaderEpoch, log } = partition

@@ -10,7 +10,9 @@ import {
   type FindCoordinatorResponse
 } from "@kafka-effect/protocol/messages/FindCoordinator"
 import * as Coordinators from "../Coordinators.ts"
+import * as ErrorTexts from "../ErrorTexts.ts"
 import type { Handler } from "../Exchange.ts"
+import { atLeast } from "../Release.ts"
 
 const nobody = (errorCode: number) => ({ errorCode, nodeId: -1, host: "", port: -1 })
 
@@ -23,11 +25,19 @@ export const handler: Handler<FindCoordinatorRequest, FindCoordinatorResponse> =
     const { coordinatorKeys, key, keyType } = message
     const found = (one: string) => {
       const kind = keyType === 0 ? "group" : keyType === 1 ? "transaction" : undefined
-      if (kind === undefined) return nobody(codes.INVALID_REQUEST)
+      if (kind === undefined) {
+        // Of coordinators of share groups, which newer brokers know, they say no more than the code.
+        const isKnown = keyType === 2 && atLeast(cluster.release, "3.9")
+        return { ...nobody(codes.INVALID_REQUEST), errorMessage: isKnown ? "" : ErrorTexts.invalidRequest }
+      }
       const node = Coordinators.of(cluster, kind, one)
       if (node === undefined) return nobody(codes.COORDINATOR_NOT_AVAILABLE)
       return { errorCode: codes.NONE, nodeId: node.nodeId, host: node.host, port: node.port }
     }
-    answer(version < 4 ? found(key) : { coordinators: coordinatorKeys.map((one) => ({ key: one, ...found(one) })) })
+    if (version < 4) {
+      const one = found(key)
+      return answer(one.errorCode === codes.NONE ? { ...one, errorMessage: ErrorTexts.none } : one)
+    }
+    answer({ coordinators: coordinatorKeys.map((one) => ({ key: one, ...found(one) })) })
   }
 }

@@ -5,12 +5,17 @@
  */
 import { codes } from "@kafka-effect/protocol/ErrorCode"
 import { ListGroups, type ListGroupsRequest, type ListGroupsResponse } from "@kafka-effect/protocol/messages/ListGroups"
+import type { Cluster } from "../Cluster.ts"
 import * as Coordinators from "../Coordinators.ts"
 import type { Handler } from "../Exchange.ts"
+import { atLeast } from "../Release.ts"
 
-/** Names are compared without regard to case, and none are all. */
-const isIn = (names: ReadonlyArray<string>, name: string): boolean =>
-  names.length === 0 || names.some((one) => one.toLowerCase() === name.toLowerCase())
+/** Names are compared without regard to case since 3.8, and none are all. */
+const isIn = ({ release }: Cluster, names: ReadonlyArray<string>, name: string): boolean => {
+  if (names.length === 0) return true
+  if (!atLeast(release, "3.8")) return names.includes(name)
+  return names.some((one) => one.toLowerCase() === name.toLowerCase())
+}
 
 /** @internal */
 export const handler: Handler<ListGroupsRequest, ListGroupsResponse> = {
@@ -20,7 +25,7 @@ export const handler: Handler<ListGroupsRequest, ListGroupsResponse> = {
     const { statesFilter, typesFilter } = message
     const groups = [...cluster.groups.values()]
       .filter(({ groupId }) => Coordinators.isAt(cluster, "group", groupId, node))
-      .filter(({ state, type }) => isIn(statesFilter, state) && isIn(typesFilter, type))
+      .filter(({ state, type }) => isIn(cluster, statesFilter, state) && isIn(cluster, typesFilter, type))
       .map(({ groupId, protocolType, state, type }) => ({
         groupId,
         protocolType: protocolType ?? "",

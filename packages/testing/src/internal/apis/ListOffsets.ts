@@ -18,6 +18,7 @@ import type { BrokerNode } from "../Cluster.ts"
 import type { Handler } from "../Exchange.ts"
 import * as Leadership from "../Leadership.ts"
 import type { LogBatch, PartitionLog } from "../PartitionLog.ts"
+import { atLeast } from "../Release.ts"
 
 type Found = { readonly offset: bigint; readonly timestamp: bigint }
 
@@ -26,6 +27,15 @@ const latest = BigInt(-1)
 const earliest = BigInt(-2)
 const greatestTime = BigInt(-3)
 const earliestLocal = BigInt(-4)
+/** The versions from which on a time that is none is known: of tiered storage, nothing is found (KIP-1005, KIP-1023). */
+const firstVersions = new Map([
+  [latest, 0],
+  [earliest, 0],
+  [greatestTime, 7],
+  [earliestLocal, 8],
+  [BigInt(-5), 9],
+  [BigInt(-6), 11]
+])
 const nothing: Found = { offset: none, timestamp: none }
 
 /** The first record of a batch with at least that time, or exactly the greatest. */
@@ -55,12 +65,16 @@ const byGreatestTime = async (log: PartitionLog): Promise<Found> => {
   return (greatest === undefined ? undefined : await within(greatest, greatest.maxTimestamp)) ?? nothing
 }
 
+/** Brokers since 3.9 refuse what a version does not know; those before took it for a time, if they did not know it. */
+const isRefused = ({ release }: Cluster.Cluster, timestamp: bigint, version: number): boolean =>
+  timestamp < 0 && version < (firstVersions.get(timestamp) ?? Number.POSITIVE_INFINITY) && atLeast(release, "3.9")
+
 const find = (log: PartitionLog, timestamp: bigint, isolationLevel: number): Found | Promise<Found> => {
   const limit = isolationLevel === 1 ? log.lastStableOffset : log.highWatermark
   if (timestamp === latest) return { offset: limit, timestamp: none }
   if (timestamp === earliest || timestamp === earliestLocal) return { offset: log.startOffset, timestamp: none }
   if (timestamp === greatestTime) return byGreatestTime(log)
-  if (timestamp < 0) return nothing
+  if (firstVersions.has(timestamp)) return nothing
   return byTime(log, limit, Number(timestamp))
 }
 
@@ -96,6 +110,7 @@ const answerFor = async (
   if (partition === undefined || errorCode !== codes.NONE) return { partitionIndex, errorCode }
   if (version === 0)
     return { partitionIndex, errorCode, oldStyleOffsets: oldStyle(partition.log, asked, cluster.loop.wallTime()) }
+  if (isRefused(cluster, timestamp, version)) return { partitionIndex, errorCode: codes.UNSUPPORTED_VERSION }
   const found = await find(partition.log, timestamp, isolationLevel)
   // A log without records is in the epoch of its leader.
   const isEmpty = partition.log.batches.length === 0

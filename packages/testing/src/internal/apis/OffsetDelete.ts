@@ -15,6 +15,7 @@ import { WireError } from "@kafka-effect/protocol/WireError"
 import type { Handler } from "../Exchange.ts"
 import type { Group } from "../groups/Groups.ts"
 import * as Groups from "../groups/Groups.ts"
+import { atLeast } from "../Release.ts"
 
 const protocolType = "consumer"
 
@@ -56,17 +57,18 @@ export const handler: Handler<OffsetDeleteRequest, OffsetDeleteResponse> = {
       return answer({ errorCode: codes.NON_EMPTY_GROUP, topics: [] })
     }
     const isInUse = subscription(group)
-    answer({
-      errorCode: codes.NONE,
-      topics: topics.map(({ name, partitions }) => ({
-        name,
-        partitions: partitions.map(({ partitionIndex }) => {
-          if (isInUse(name)) return { partitionIndex, errorCode: codes.GROUP_SUBSCRIBED_TO_TOPIC }
-          const isThere = cluster.topics.get(name)?.partitions[partitionIndex] !== undefined
-          group.offsets.delete(name, partitionIndex)
-          return { partitionIndex, errorCode: isThere ? codes.NONE : codes.UNKNOWN_TOPIC_OR_PARTITION }
-        })
-      }))
-    })
+    const answers = topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => {
+        if (isInUse(name)) return { partitionIndex, errorCode: codes.GROUP_SUBSCRIBED_TO_TOPIC }
+        const isThere = cluster.topics.get(name)?.partitions[partitionIndex] !== undefined
+        group.offsets.delete(name, partitionIndex)
+        return { partitionIndex, errorCode: isThere ? codes.NONE : codes.UNKNOWN_TOPIC_OR_PARTITION }
+      })
+    }))
+    // Coordinators before 4.0 forget an empty group with its last offset.
+    const isForgotten = group.members.size === 0 && group.offsets.isEmpty && !atLeast(cluster.release, "4.0")
+    if (isForgotten) Groups.remove(cluster, group)
+    answer({ errorCode: codes.NONE, topics: answers })
   }
 }

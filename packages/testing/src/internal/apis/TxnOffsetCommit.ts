@@ -29,6 +29,10 @@ const membership = (cluster: Cluster, message: TxnOffsetCommitRequest): number =
   const group = cluster.groups.get(groupId)
   if (group === undefined) return codes.ILLEGAL_GENERATION
   if (group.type === "consumer") return group.checkCommit(memberId, generation, [])
+  // Brokers before 3.0 take a generation without a member.
+  if (memberId === "" && !atLeast(cluster.release, "3.0")) {
+    return generation === group.generation ? codes.NONE : codes.ILLEGAL_GENERATION
+  }
   return group.check(memberId, groupInstanceId, generation)
 }
 

@@ -34,6 +34,11 @@ export class GroupOffsets {
     if (partitions?.size === 0) this.topics.delete(topic)
   }
 
+  /** Whether nothing is committed, nor about to be. */
+  get isEmpty(): boolean {
+    return this.topics.size === 0 && this.pending.size === 0
+  }
+
   /** Of a topic that is gone. */
   deleteTopic(topic: string): void {
     this.topics.delete(topic)

@@ -49,6 +49,12 @@ const makeClassic = (cluster: Cluster, groupId: string, offsets?: GroupOffsets):
 export const of = (cluster: Cluster, groupId: string): Group =>
   cluster.groups.get(groupId) ?? makeClassic(cluster, groupId)
 
+/** Forgets an empty group. @internal */
+export const remove = (cluster: Cluster, group: Group): void => {
+  if (group.type === "classic") group.state = "Dead"
+  cluster.groups.delete(group.groupId)
+}
+
 /** The group, if it is one of the classic protocol. @internal */
 export const classic = (cluster: Cluster, groupId: string): ClassicGroup | undefined => {
   const group = cluster.groups.get(groupId)
