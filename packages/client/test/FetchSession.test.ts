@@ -253,6 +253,10 @@ describe("Fetcher: sessions", () => {
         yield* until(() => self.sessions.has(102))
         for (let index = 0; index < 3; index++) yield* take
         const renewals = self.fetches().filter(({ message }) => message.sessionEpoch === 0)
+        // All that failed together is asked for together again.
+        for (const { message } of renewals.slice(1)) {
+          assert.strictEqual(message.topics.flatMap(({ partitions }) => partitions).length, 3)
+        }
         // 20, 40 and 80 ms, or a little less.
         assert.isAbove(renewals[renewals.length - 1].at - renewals[1].at, 80)
       })

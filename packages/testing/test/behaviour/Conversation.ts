@@ -152,6 +152,7 @@ export const start = Effect.fnUntraced(function* (bootstrapServers: ReadonlyArra
     }
     if (typeof value === "number" && brokerIds.has(key)) return value === node ? 0 : value
     if (key === "resourceName" && value === `${node}`) return "<node>"
+    if (typeof value === "string" && /errorMessage$/i.test(key)) return value.replace(/-?\d{13,}/g, "<time>")
     if (key === "logAppendTimeMs") return value === -1n ? value : "<time>"
     if (typeof value === "string" && names.has(key)) return nameOf(value)
     if (typeof value === "object" && value !== null) {

@@ -13,9 +13,7 @@ const all = ["4.4", "3.9", "2.8"] as const
 /** What is so on purpose. */
 const purposes: ReadonlyArray<Difference> = [
   { releases: all, path: /^create(Topics|Partitions) .*errorMessage:/, why: "texts differ from release to release" },
-  { releases: all, path: /^findCoordinator 0: .*errorMessage:/, why: "the code says it" },
   { releases: ["2.8"], path: /^(produce 21|describeConfigs 8): .*rrorMessage:/, why: "the newest texts are told" },
-  { releases: ["4.4", "3.9"], path: /^produce 23: .*ErrorMessage:/, why: "it has times of the run" },
   {
     releases: all,
     path: /: Unexpected broker id|errorMessage: Kafka says "Unexpected broker id/,

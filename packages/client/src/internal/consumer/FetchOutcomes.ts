@@ -71,15 +71,16 @@ export const isUnderstood = (code: number): boolean =>
 export const make = (cluster: Cluster, options: Options, clock: Clock): FetchOutcomes => {
   const { retryBackoff, retryBackoffMax } = cluster.settings
 
-  const waitLonger = (partition: FetchedPartition, random: number): void => {
+  const waitLonger = (partition: FetchedPartition, now: number, random: number): void => {
     partition.failures++
     const wait = Math.min(retryBackoffMax, retryBackoff * 2 ** (partition.failures - 1))
-    partition.notBefore = clock.now() + wait * (0.8 + 0.4 * random)
+    partition.notBefore = now + wait * (0.8 + 0.4 * random)
   }
-  const backOff = (partition: FetchedPartition): void => waitLonger(partition, clock.random())
+  const backOff = (partition: FetchedPartition): void => waitLonger(partition, clock.now(), clock.random())
   const backOffAll: FetchOutcomes["backOffAll"] = (partitions) => {
-    const random = clock.random()
-    for (const partition of partitions) waitLonger(partition, random)
+    // The same moment for all: they are asked for together again.
+    const [now, random] = [clock.now(), clock.random()]
+    for (const partition of partitions) waitLonger(partition, now, random)
   }
 
   const refused: FetchOutcomes["refused"] = (partition, cause) => {
